@@ -1,0 +1,183 @@
+"""Every open choice of the method, in one frozen record that is stored with its session."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from lfsd.errors import UsageError
+
+Trajectory = Literal["teacher", "student"]
+Mask = Literal["off", "saliency", "attention"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one session is learned with.
+
+    The paper (arXiv 2411.05544, abstract and figure captions) fixes L = L_DM + weight * L_KD, the 25 step
+    DDPM trajectory from pure noise, and that the teacher's latent is followed. All else is ours to
+    choose.
+    """
+
+    # the adapter
+    rank: int = 16
+    """LoRA rank; fixed by the first session of a store, because there is one adapter for life."""
+    alpha: float = 16.0
+    """LoRA alpha; the update is scaled by alpha / rank."""
+    targets: tuple[str, ...] = ("attn1", "attn2")
+    """UNet blocks with LoRA: "attn1" (self), "attn2" (cross), "ff" (feed-forward)."""
+
+    # the loop
+    steps: int = 200
+    """Optimiser steps."""
+    batch: int = 4
+    """Photos per step, over all processes together."""
+    grad_accumulation: int = 1
+    """Batches per optimiser step."""
+    lr_adapter: float = 5e-4
+    """Learning rate of the LoRA matrices."""
+    lr_token: float = 5e-3
+    """Learning rate of the new token's embedding row(s)."""
+    lr_schedule: Literal["constant", "cosine"] = "cosine"
+    """What follows the warm-up; cosine ends at a tenth."""
+    warmup: int = 10
+    """Steps of linear warm-up."""
+    weight_decay: float = 0.0
+    """AdamW decay of the LoRA matrices (never of token rows)."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this global norm; 0 turns it off."""
+    seed: int = 0
+    """All randomness of the session derives from it."""
+
+    # data-free knowledge distillation
+    distill: bool = True
+    """Use L_KD at all."""
+    distill_weight: float = 1.0
+    """The weight of L_KD in the loss."""
+    distill_steps: int = 25
+    """Steps of the DDPM trajectory (the paper's 25)."""
+    distill_batch: int = 2
+    """Pooled latents per step that ride in the student's forward, over all processes together."""
+    distill_space: Literal["native", "noise"] = "native"
+    """Compare predictions as the UNet makes them, or converted to noise. The same thing for epsilon
+    models.
+    For v models the conversion multiplies the difference by alpha_t, which switches distillation
+    off where
+    the trajectory starts and what the picture shows is decided; so native is the default."""
+    teacher: Literal["previous", "base"] = "previous"
+    """The model as the session began, or the base without any adapter."""
+    trajectory: Trajectory = "teacher"
+    """Whose step gives the next latent; "student" is the ablation of the paper's Fig. 5."""
+    pool_class: bool = True
+    """Distil prompts of the class noun."""
+    pool_generic: bool = True
+    """Distil generic prompts."""
+    pool_earlier: bool = True
+    """Distil prompts of earlier concepts (data-free replay)."""
+    pool_empty: bool = True
+    """Distil the empty prompt, which classifier-free guidance relies on."""
+    pool_size: int = 12
+    """Trajectories in the pool; each gives `distill_steps` pairs of latent and teacher
+    prediction."""
+    pool_refresh: int = 0
+    """Make the pool anew every so many steps. 0: once per session, and every 25 steps when the
+    student's
+    trajectory is followed, which goes stale as the student moves."""
+
+    # the diffusion loss
+    guidance_dropout: float = 0.1
+    """Chance that a photo is seen under the empty prompt."""
+    flip: float = 0.5
+    """Chance that a photo is mirrored; 0 for subjects with writing on them."""
+    prompts: Literal["plain", "varied"] = "varied"
+    """Only "a photo of a V1 cat", or several templates."""
+    token_rows: int = 1
+    """Embedding rows per text encoder that the token stands for."""
+    subject_mask: Mask = "off"
+    """Weight L_DM by where the subject is: saliency of the photo, or cross-attention of its class
+    noun."""
+    mask_floor: float = 0.1
+    """Weight of the background under a subject mask."""
+    composites: float = 0.0
+    """Chance that a photo's subject is shown on a plain colour named in the prompt instead."""
+    context_in_training: bool = False
+    """Show the student a context of the concept while it learns."""
+
+    # vision contexts
+    contexts: int = 2
+    """Contexts kept for this concept."""
+    context_choice: Literal["first", "medoid", "spread"] = "spread"
+    """Which photos become contexts."""
+    icgen: Literal["attend", "canvas", "off"] = "attend"
+    """How generation uses them."""
+    context_strength: float = 0.5
+    """0 leaves contexts out, 1 attends to them as to the picture itself."""
+    context_fraction: float = 0.6
+    """Share of the sampling steps, from the start, that see the contexts."""
+    context_mask: Mask = "saliency"
+    """Which of a context's tokens count."""
+
+    # the machine
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
+    """auto: bf16 where the device computes it fast, else float32."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    resolution: int | None = None
+    """Pixels; None is the base's own."""
+    gradient_checkpointing: bool = False
+    """Trade time for memory."""
+    checkpoint_every: int = 50
+    """Steps between checkpoints; 0 only when interrupted."""
+    preview_every: int = 0
+    """Steps between previews; 0 for none."""
+    measure: bool = True
+    """Run the quick forgetting check at the end."""
+
+    def __post_init__(self) -> None:
+        checks = {
+            "rank": self.rank >= 1,
+            "steps": self.steps >= 1,
+            "batch": self.batch >= 1,
+            "grad_accumulation": self.grad_accumulation >= 1,
+            "distill_steps": 1 <= self.distill_steps <= 1000,
+            "distill_batch": self.distill_batch >= 1,
+            "distill_weight": self.distill_weight >= 0,
+            "pool_size": self.pool_size >= 1,
+            "token_rows": 1 <= self.token_rows <= 8,
+            "contexts": self.contexts >= 0,
+            "targets": bool(self.targets) and set(self.targets) <= {"attn1", "attn2", "ff"},
+            "guidance_dropout": 0 <= self.guidance_dropout <= 1,
+            "composites": 0 <= self.composites <= 1,
+            "flip": 0 <= self.flip <= 1,
+            "mask_floor": 0 <= self.mask_floor <= 1,
+            "context_strength": self.context_strength >= 0,
+            "context_fraction": 0 <= self.context_fraction <= 1,
+            "learning rates": self.lr_adapter > 0 and self.lr_token >= 0,
+        }
+        for name, good in checks.items():
+            if not good:
+                raise UsageError(
+                    f"settings: {name} is out of range: {getattr(self, name, '')}".rstrip(": ")
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as a JSON-able dict."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Settings":
+        """The settings in `values`; unknown keys and bad values raise UsageError naming them."""
+        unknown = sorted(set(values) - set(cls.__struct_fields__))
+        if unknown:
+            raise UsageError(
+                f"unknown settings: {', '.join(unknown)}",
+                "they may come from a newer lfsd; upgrade it",
+            )
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"settings: {error}") from error
+
+    def changed(self, **values: Any) -> "Settings":
+        """A copy with some fields replaced, checked again."""
+        return Settings.from_dict({**self.to_dict(), **values})

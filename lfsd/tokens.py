@@ -1,0 +1,171 @@
+"""Placeholder tokens: what they may be called, how they enter the tokenizer, and their embedding
+rows.
+
+A concept's rows live beside the text encoder's table, not in it: `TokenTable` substitutes them into
+the
+embedding's output. So no other row can change, whatever the optimiser does.
+"""
+
+import copy
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lfsd.errors import UsageError
+
+if TYPE_CHECKING:
+    from lfsd.base import BaseModel
+
+TOKEN_GRAMMAR = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+class TokenTable(nn.Module):
+    """An embedding table with further rows: ids from `first` on look them up, all others the frozen
+    table."""
+
+    def __init__(self, table: nn.Embedding) -> None:
+        super().__init__()
+        self.table = table.requires_grad_(False)
+        self.first = table.num_embeddings
+        # token -> [k, D] float32; a plain dict, for a token may be called "keys" or "training"
+        self.rows: dict[str, nn.Parameter] = {}
+
+    @property
+    def weight(self) -> Tensor:
+        """The frozen table, under the name transformers looks for."""
+        return self.table.weight
+
+    def ids(self, token: str) -> list[int]:
+        """The ids of a token's rows, in the order the tokens were inserted."""
+        start = self.first
+        for name, rows in self.rows.items():
+            if name == token:
+                return list(range(start, start + len(rows)))
+            start += len(rows)
+        raise KeyError(token)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """[B,L] ids -> [B,L,D] embeddings."""
+        known = self.table(ids.clamp(max=self.first - 1))
+        if not self.rows:
+            return known
+        further = torch.cat(list(self.rows.values()))
+        picked = further[(ids - self.first).clamp(min=0)]
+        return torch.where((ids >= self.first)[..., None], picked.to(known.dtype), known)
+
+
+class FoundTokens(NamedTuple):
+    """Tokens in a prompt: `known` in order of appearance; `unsure` are (word, what was probably
+    meant)."""
+
+    known: list[str]
+    unsure: list[tuple[str, str | None]]
+
+
+def check_token(token: str, base: "BaseModel", taken: Iterable[str]) -> None:
+    """UsageError if `token` breaks the grammar, is taken (in any case), or is a word the base
+    knows."""
+    if not TOKEN_GRAMMAR.fullmatch(token):
+        raise UsageError(
+            f"{token!r} cannot be a token", "use a letter, then letters, digits, _ or -: V1, my-dog"
+        )
+    for other in taken:
+        if other.casefold() == token.casefold():
+            raise UsageError(f"the token {other} is taken", "choose another one; see: lfsd ls")
+    for tokenizer in base.pristine_tokenizers:
+        if len(tokenizer(token, add_special_tokens=False).input_ids) == 1:
+            raise UsageError(
+                f"the base model already knows the word {token!r}",
+                "choose a token that is no word, such as V1",
+            )
+
+
+def find_tokens(prompt: str, tokens: Sequence[str]) -> FoundTokens:
+    """The tokens that stand in `prompt` as whole words, and words that look like a token but are
+    none.
+
+    A word is unsure if it differs from a token by case only, or has the shape letter(s) + digits (V9).
+    """
+    known: list[str] = []
+    unsure: list[tuple[str, str | None]] = []
+    folded = {token.casefold(): token for token in tokens}
+    for word in _WORD.findall(prompt):
+        if word in tokens:
+            if word not in known:
+                known.append(word)
+        elif word.casefold() in folded:
+            unsure.append((word, folded[word.casefold()]))
+        elif re.fullmatch(r"[A-Z]{1,2}[0-9]{1,3}", word):
+            near = difflib.get_close_matches(word, tokens, n=1, cutoff=0.4)
+            unsure.append((word, near[0] if near else None))
+    return FoundTokens(known, unsure)
+
+
+def noun_embedding(base: "BaseModel", class_noun: str) -> list[Tensor]:
+    """Mean embedding [D] of the noun's sub-tokens, one per text encoder."""
+    means = []
+    for tokenizer, table in zip(base.pristine_tokenizers, base.token_tables, strict=True):
+        ids = tokenizer(class_noun, add_special_tokens=False).input_ids
+        if not ids:
+            raise UsageError(
+                f"the class {class_noun!r} holds no word", "name it plainly: --class dog"
+            )
+        weight = table.table.weight
+        means.append(weight[torch.tensor(ids, device=weight.device)].float().mean(0))
+    return means
+
+
+def insert_token(
+    base: "BaseModel", token: str, class_noun: str, rows: int = 1
+) -> list[nn.Parameter]:
+    """Add `token` with `rows` rows per encoder, each begun at the class noun; returns them,
+    trainable.
+
+    Further rows of the same token start with a little fixed noise, or they would stay equal for
+    ever.
+    """
+    start = []
+    for mean in noun_embedding(base, class_noun):
+        noise = torch.randn(rows, len(mean), generator=torch.Generator().manual_seed(rows))
+        noise[0] = 0
+        spread = 0.1 * mean.std().cpu()
+        start.append((mean.cpu() + spread * noise).numpy())
+    restore_token(base, token, start)
+    return [table.rows[token].requires_grad_(True) for table in base.token_tables]
+
+
+def restore_token(base: "BaseModel", token: str, rows: Sequence[np.ndarray]) -> None:
+    """Add `token` with known rows, one [k,D] array per text encoder; frozen."""
+    if token in base.tokens:
+        raise UsageError(f"the token {token} is taken", "choose another one; see: lfsd ls")
+    for tokenizer, table, array in zip(base.tokenizers, base.token_tables, rows, strict=True):
+        _add_to_tokenizer(tokenizer, token)
+        value = torch.tensor(np.asarray(array), dtype=torch.float32, device=table.weight.device)
+        table.rows[token] = nn.Parameter(value, requires_grad=False)
+
+
+def set_tokens(base: "BaseModel", rows: dict[str, Sequence[np.ndarray]]) -> None:
+    """Make `rows` (token -> one array per encoder) the only placeholder tokens of the base."""
+    base.tokenizers[:] = [copy.deepcopy(t) for t in base.pristine_tokenizers]
+    for table in base.token_tables:
+        table.rows = {}
+    for token, arrays in rows.items():
+        restore_token(base, token, arrays)
+
+
+def token_rows(base: "BaseModel", token: str) -> list[np.ndarray]:
+    """The rows of `token`, one [k,D] float32 array per text encoder (copies)."""
+    return [table.rows[token].detach().float().cpu().numpy().copy() for table in base.token_tables]
+
+
+def _add_to_tokenizer(tokenizer: object, token: str) -> None:
+    from transformers import AddedToken
+
+    # plain add_tokens would also match inside "V12" and "v1"
+    tokenizer.add_tokens([AddedToken(token, single_word=True, normalized=False)])  # type: ignore[attr-defined]
