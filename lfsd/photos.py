@@ -270,8 +270,9 @@ def choose_crop(
     """
     width, height = full_size
     short = min(width, height)
-    left, right = _extent(mask.sum(axis=0), width)
-    top, bottom = _extent(mask.sum(axis=1), height)
+    solid = np.square(mask)  # faint haze must not widen the box
+    left, right = _extent(solid.sum(axis=0), width)
+    top, bottom = _extent(solid.sum(axis=1), height)
     wanted = max(right - left, bottom - top) * SUBJECT_MARGIN
     side = round(min(short, max(wanted, TIGHTEST_CROP * short, min(resolution, short))))
     x = _place((left + right) / 2, side, width)

@@ -2,20 +2,35 @@
 
 Boundary connectivity (Zhu et al., CVPR 2014) gives a first guess per photo; colour models shared by
 the whole set then take over (the subject is what comes back from photo to photo, the background is
-what changes), in the manner of GrabCut with a random walk in place of the cut.
+what changes), in the manner of GrabCut (Rother et al. 2004) with a random walk in place of the cut.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from lfsd.superpixels import F32, Regions, geodesic, regions, srgb_to_lab
 
 WORK_SIDE = 128
+ROUNDS = 4
 
 Pixels = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass
+class _View:
+    """One photo at working size: Lab, its colour bins, edge weights, and the mask so far."""
+
+    lab: F32
+    bins: Ints
+    right: F32  # [h, w-1] how alike horizontal neighbours are, 0..1
+    down: F32  # [h-1, w]
+    mask: F32
+    fixed: bool  # a cut-out's own alpha: nothing to find out
 
 
 def subject_masks(images: Sequence[Pixels], alphas: Sequence[F32 | None]) -> list[F32]:
@@ -23,17 +38,28 @@ def subject_masks(images: Sequence[Pixels], alphas: Sequence[F32 | None]) -> lis
 
     images: [H, W, 3] uint8 photos of one subject. alphas: a cut-out's own transparency, or None.
     """
-    masks: list[F32] = []
-    for image, alpha in zip(images, alphas, strict=True):
-        small = Image.fromarray(image)
-        small.thumbnail((WORK_SIDE, WORK_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
-        if alpha is not None:
-            masks.append(np.asarray(Image.fromarray(alpha).resize(small.size), np.float32))
-            continue
-        lab = srgb_to_lab(np.asarray(small))
+    views = [_view(image, alpha) for image, alpha in zip(images, alphas, strict=True)]
+    for _ in range(ROUNDS):
+        _one_round(views)
+    return [view.mask if view.fixed else _keep_main(view.mask) for view in views]
+
+
+def _view(image: Pixels, alpha: F32 | None) -> _View:
+    small = Image.fromarray(image)
+    small.thumbnail((WORK_SIDE, WORK_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+    lab = srgb_to_lab(np.asarray(small))
+    if alpha is not None:
+        shrunk = Image.fromarray(alpha).resize(small.size, Image.Resampling.BOX)
+        mask = np.asarray(shrunk, np.float32)
+    else:
         r = regions(lab)
-        masks.append(first_guess(r)[r.labels])
-    return masks
+        mask = _sharpen(enclosed(first_guess(r)[r.labels]))
+    right = np.square(np.diff(lab, axis=1)).sum(-1)
+    down = np.square(np.diff(lab, axis=0)).sum(-1)
+    spread = 2 * (float(right.mean()) + float(down.mean())) / 2 + 8.0
+    return _View(
+        lab, _bins(lab), np.exp(-right / spread), np.exp(-down / spread), mask, alpha is not None
+    )
 
 
 def first_guess(r: Regions) -> F32:
@@ -51,12 +77,11 @@ def first_guess(r: Regions) -> F32:
     contrast = contrast / max(float(contrast.max()), 1e-6)
     centre = np.exp(-(np.square(r.spot - 0.5) / (2 * 0.3**2)).sum(-1))
     foreground = contrast * (1 - background) * centre
-    return _smooth(r, background, foreground / max(float(foreground.max()), 1e-6))
+    return _settle(r, background, foreground / max(float(foreground.max()), 1e-6))
 
 
-def _smooth(r: Regions, background: F32, foreground: F32) -> F32:
+def _settle(r: Regions, background: F32, foreground: F32) -> F32:
     """Least squares: background pulls to 0, foreground to 1, similar neighbours together."""
-    n = len(r.lab)
     a, b = r.edges[:, 0], r.edges[:, 1]
     gap = np.linalg.norm(r.lab[a] - r.lab[b], axis=-1)
     w = np.exp(-np.square(gap) / (2 * 10.0**2)) + 0.1
@@ -70,38 +95,211 @@ def _smooth(r: Regions, background: F32, foreground: F32) -> F32:
     return ((solved - low) / max(high - low, 1e-6)).astype(np.float32)
 
 
-def refine_mask(image: Pixels, mask: F32, radius_share: float = 0.03) -> F32:
-    """Move the mask's edges onto the picture's (guided filter, He et al. 2010).
+# -- colour models over the whole set ---------------------------------------------------------
 
-    image: [H, W, 3] uint8, mask: [H, W]; same size out.
+L_BINS, AB_BINS, BIN = 17, 32, 6.0
+FLOOR = 2e-5  # density of a colour never seen: keeps rare colours undecided
+
+
+def _bins(lab: F32) -> Ints:
+    index = np.floor(lab / BIN).astype(np.int64)
+    lightness = np.clip(index[..., 0], 0, L_BINS - 1)
+    a = np.clip(index[..., 1] + AB_BINS // 2, 0, AB_BINS - 1)
+    b = np.clip(index[..., 2] + AB_BINS // 2, 0, AB_BINS - 1)
+    return (lightness * AB_BINS + a) * AB_BINS + b
+
+
+def _histogram(bins: Ints, weight: F32) -> F32:
+    """Colour density [bins] of the weighted pixels, blurred; sums to 1."""
+    counts = np.bincount(bins.ravel(), weight.ravel(), minlength=L_BINS * AB_BINS * AB_BINS)
+    cube = counts.reshape(L_BINS, AB_BINS, AB_BINS)
+    for axis, times in ((0, 3), (1, 1), (2, 1)):  # light varies more than colour does
+        for _ in range(times):
+            cube = 0.5 * cube + 0.25 * (_shift(cube, 1, axis) + _shift(cube, -1, axis))
+    return (cube / max(float(cube.sum()), 1e-6)).ravel().astype(np.float32)
+
+
+def _shift(cube: npt.NDArray[np.float64], by: int, axis: int) -> npt.NDArray[np.float64]:
+    return np.take(
+        cube, np.clip(np.arange(cube.shape[axis]) + by, 0, cube.shape[axis] - 1), axis=axis
+    )
+
+
+def _one_round(views: list[_View]) -> None:
+    """Colour models from the masks, then masks from the colour models."""
+    own = [_histogram(view.bins, view.mask**2) for view in views]
+    roots = np.sqrt(np.stack(own))
+    for index, view in enumerate(views):
+        if view.fixed:
+            continue
+        subject = own[index]
+        if len(views) > 1:
+            # Power mean: a colour must come back in most photos to count, not fill one of them.
+            others = np.square((roots.sum(0) - roots[index]) / (len(views) - 1))
+            trust = min(0.7, 0.2 * len(views))
+            subject = (1 - trust) * subject + trust * others / max(float(others.sum()), 1e-6)
+        around = _histogram(view.bins, (1 - view.mask) ** 2)
+        odds = np.log((subject + FLOOR) / (around + FLOOR))[view.bins]
+        odds = np.clip(odds, -3, 3) + _place_odds(view.mask)
+        chance = 1 / (1 + np.exp(-odds))
+        view.mask = _sharpen(enclosed(_walk(chance.astype(np.float32), view.right, view.down)))
+
+
+def _place_odds(mask: F32) -> F32:
+    """Log odds of being subject by place: near the mask so far, around its middle, off the frame."""
+    height, width = mask.shape
+    yy, xx = np.mgrid[0:height, 0:width].astype(np.float32)
+    yy, xx = (yy + 0.5) / height, (xx + 0.5) / width
+    prior = np.exp(-(np.square(yy - 0.5) + np.square(xx - 0.5)) / (2 * 0.35**2))
+    weight = mask * mask * prior + 1e-6
+    total = float(weight.sum())
+    y, x = float((weight * yy).sum()) / total, float((weight * xx).sum()) / total
+    var_y = float((weight * np.square(yy - y)).sum()) / total + 0.05**2
+    var_x = float((weight * np.square(xx - x)).sum()) / total + 0.05**2
+    off = np.square(yy - y) / var_y + np.square(xx - x) / var_x  # 4 = rim of a filled ellipse
+    near = _blur(mask, 4)
+    frame = np.zeros_like(mask)
+    frame[:3], frame[:, :3], frame[:, -3:] = 1.0, 1.0, 1.0
+    return 0.6 * _logit(0.02 + 0.96 * near) - 0.25 * np.clip(off - 4, 0, 12) - 1.0 * frame
+
+
+def _logit(p: F32) -> F32:
+    return np.log(p / (1 - p))
+
+
+def _walk(chance: F32, right: F32, down: F32, hold: float = 0.08) -> F32:
+    """Minimise sum w (x_i - x_j)^2 + hold sum (x - chance)^2 by conjugate gradients."""
+
+    def apply(x: F32) -> F32:
+        y = hold * x
+        flow = right * (x[:, 1:] - x[:, :-1])
+        y[:, 1:] += flow
+        y[:, :-1] -= flow
+        flow = down * (x[1:] - x[:-1])
+        y[1:] += flow
+        y[:-1] -= flow
+        return y
+
+    x = chance.copy()
+    residual = hold * chance - apply(x)
+    direction = residual.copy()
+    norm = float((residual * residual).sum())
+    for _ in range(40):
+        if norm < 1e-6:
+            break
+        moved = apply(direction)
+        step = norm / float((direction * moved).sum())
+        x += step * direction
+        residual -= step * moved
+        fresh = float((residual * residual).sum())
+        direction = residual + (fresh / norm) * direction
+        norm = fresh
+    return np.clip(x, 0, 1)
+
+
+# -- mask shapes ------------------------------------------------------------------------------
+
+
+def enclosed(mask: F32) -> F32:
+    """Raise what has subject on all four sides (a white clock face inside its ring)."""
+    left = np.maximum.accumulate(mask, axis=1)
+    right = np.maximum.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
+    up = np.maximum.accumulate(mask, axis=0)
+    down = np.maximum.accumulate(mask[::-1], axis=0)[::-1]
+    inside = np.minimum(np.minimum(left, right), np.minimum(up, down))
+    return np.maximum(mask, 0.85 * inside)
+
+
+def _sharpen(mask: F32, steepness: float = 10.0) -> F32:
+    """Push towards 0 and 1 about the level that best parts the two (Otsu)."""
+    level = float(np.clip(otsu(mask), 0.25, 0.65))
+    return (1 / (1 + np.exp(-steepness * (mask - level)))).astype(np.float32)
+
+
+def otsu(values: F32) -> float:
+    """The level in 0..1 with the greatest variance between the two sides."""
+    counts, edges = np.histogram(values, bins=64, range=(0.0, 1.0))
+    centres = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)
+    sums = np.cumsum(counts * centres)
+    above = below[-1] - below
+    valid = (below > 0) & (above > 0)
+    if not valid.any():
+        return 0.5
+    gap = sums[-1] * below - sums * below[-1]
+    score = np.where(valid, np.square(gap) / np.maximum(below * above, 1), 0)
+    return float(edges[1:][int(score.argmax())])
+
+
+def _keep_main(mask: F32) -> F32:
+    """Fade pieces that are small, off the middle or on the frame beside the best one, and haze."""
+    labels, count = components(mask > 0.5)
+    if count == 0:
+        return mask
+    height, width = mask.shape
+    yy, xx = np.mgrid[0:height, 0:width].astype(np.float32)
+    prior = np.exp(-(np.square(yy / height - 0.5) + np.square(xx / width - 0.5)) / (2 * 0.3**2))
+    score = np.bincount(labels.ravel(), (mask * prior).ravel(), minlength=count + 1)
+    score[0] = 0
+    weak = (score < 0.2 * score.max())[labels] & (labels > 0)
+    kept = np.where(weak, 0.1 * mask, mask)
+    return np.clip((kept - 0.12) / 0.76, 0, 1).astype(np.float32)
+
+
+def components(solid: npt.NDArray[np.bool_]) -> tuple[Ints, int]:
+    """4-connected pieces: labels [h, w] (0 = outside, 1..count)."""
+    height, width = solid.shape
+    ids = np.where(solid, np.arange(1, height * width + 1).reshape(height, width), 0)
+    while True:
+        spread = ids.copy()
+        spread[1:] = np.maximum(spread[1:], ids[:-1])
+        spread[:-1] = np.maximum(spread[:-1], ids[1:])
+        spread[:, 1:] = np.maximum(spread[:, 1:], ids[:, :-1])
+        spread[:, :-1] = np.maximum(spread[:, :-1], ids[:, 1:])
+        spread = np.where(solid, spread, 0)
+        # Jump to the label of the pixel that gave the label: long snakes settle in few rounds.
+        spread = np.where(solid, np.concatenate([[0], spread.ravel()])[spread], 0)
+        if np.array_equal(spread, ids):
+            break
+        ids = spread
+    names, labels = np.unique(ids, return_inverse=True)
+    labels = labels.reshape(height, width)
+    if names[0] != 0:
+        labels = labels + 1
+    return labels, int(labels.max())
+
+
+def refine_mask(image: Pixels, mask: F32, radius_share: float = 0.02) -> F32:
+    """Move the mask's edges onto the picture's (colour guided filter on each channel, averaged).
+
+    image: [H, W, 3] uint8, mask: [H, W]; same size out (He et al. 2010).
     """
     radius = max(2, round(radius_share * image.shape[0]))
-    guide = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
-    mean_g, mean_m = _box(guide, radius), _box(mask, radius)
-    slope = (_box(guide * mask, radius) - mean_g * mean_m) / (
-        _box(guide * guide, radius) - mean_g * mean_g + 1e-3
-    )
-    offset = mean_m - slope * mean_g
-    return np.clip(_box(slope, radius) * guide + _box(offset, radius), 0, 1).astype(np.float32)
+    lab = srgb_to_lab(image) / 100
+    mean_m = _blur(mask, radius)
+    total = np.zeros_like(mask)
+    weight = np.zeros_like(mask)
+    for channel in range(3):
+        guide = lab[..., channel]
+        mean_g = _blur(guide, radius)
+        covariance = _blur(guide * mask, radius) - mean_g * mean_m
+        variance = _blur(guide * guide, radius) - mean_g * mean_g
+        slope = covariance / (variance + 1e-3)
+        offset = mean_m - slope * mean_g
+        trust = covariance * covariance / (variance + 1e-3) + 1e-4  # mask variance it explains
+        total += trust * (_blur(slope, radius) * guide + _blur(offset, radius))
+        weight += trust
+    return np.clip(total / weight, 0, 1).astype(np.float32)
 
 
-def _box(values: F32, radius: int) -> F32:
-    picture = Image.fromarray(values.astype(np.float32))
-    size = picture.size
-    smooth = picture.filter(ImageFilter.BoxBlur(radius)) if picture.mode == "L" else None
-    if smooth is None:
-        return _box_sums(values, radius)
-    return np.asarray(smooth.resize(size), np.float32)
-
-
-def _box_sums(values: F32, radius: int) -> F32:
+def _blur(values: F32, radius: int) -> F32:
     """Mean over a (2 radius + 1) square, edges repeated, by running sums."""
     for axis in (0, 1):
         width = [(0, 0), (0, 0)]
         width[axis] = (radius + 1, radius)
         sums = np.cumsum(np.pad(values, width, mode="edge"), axis=axis, dtype=np.float64)
-        n = values.shape[axis]
-        upper = np.take(sums, np.arange(2 * radius + 1, 2 * radius + 1 + n), axis=axis)
+        n, span = values.shape[axis], 2 * radius + 1
+        upper = np.take(sums, np.arange(span, span + n), axis=axis)
         lower = np.take(sums, np.arange(0, n), axis=axis)
-        values = ((upper - lower) / (2 * radius + 1)).astype(np.float32)
+        values = ((upper - lower) / span).astype(np.float32)
     return values
