@@ -1,0 +1,247 @@
+"""`lfsd learn`: one session, from photos to a measured, committed concept."""
+
+import shlex
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lfsd_cli.context import Call, register
+from lfsd_cli.documents import SCHEMA, learned_session
+from lfsd_cli.errors import ExitCode, Failure
+from lfsd_cli.forgetting import print_quick_check
+from lfsd_cli.progress import Narrator
+from lfsd_cli.settings import settings_from
+from lfsd_cli.signals import StopOnSignal
+from lfsd_cli.text import human_seconds, plural
+
+if TYPE_CHECKING:
+    from lfsd.lifelong import LifelongModel
+    from lfsd.settings import Settings
+    from store.records import Session
+
+PREVIEWS_PER_SESSION = 3
+
+
+def add(app: typer.Typer) -> None:
+    """Register the command."""
+    register(
+        app,
+        "learn",
+        examples=[
+            "lfsd learn ./photos --token V1 --class cat",
+            "lfsd learn a.jpg b.heic c.png --token V2 --class 'teddy bear'",
+            "lfsd learn ./photos --token V3 --class dog --dry-run    look at the crops first",
+            "lfsd learn ./photos --token V3 --class dog --resume     after Ctrl-C or a crash",
+            "lfsd learn ./photos --token V3 --class dog --set distill_weight=2 --set icgen=canvas",
+            "accelerate launch -m lfsd_cli learn ./photos --token V3 --class dog     several GPUs",
+        ],
+        exits=[code for code in ExitCode if code is not ExitCode.NOT_FOUND],
+    )(learn)
+
+
+def learn(
+    call: Call,
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="PHOTOS...", help="Photos, or folders of photos.")
+    ],
+    token: Annotated[
+        str, typer.Option("--token", metavar="TOKEN", help="The new name, such as V1 or Max.")
+    ],
+    class_noun: Annotated[
+        str, typer.Option("--class", metavar="NOUN", help="What it is: cat, teapot, 'teddy bear'.")
+    ],
+    captions: Annotated[
+        Path | None,
+        typer.Option("--captions", metavar="DIR", help="Folder of <photo name>.txt captions."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Training steps.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the session.")] = None,
+    rank: Annotated[int | None, typer.Option("--rank", help="LoRA rank (first session).")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Photos per step.")] = None,
+    distill: Annotated[
+        bool,
+        typer.Option(
+            "--distill/--no-distill", help="Keep what was learned before by data-free distillation."
+        ),
+    ] = True,
+    contexts: Annotated[
+        int | None, typer.Option("--contexts", metavar="N", help="Vision contexts to keep.")
+    ] = None,
+    preview_every: Annotated[
+        int | None,
+        typer.Option("--preview-every", metavar="N", help="Steps between previews; 0 for none."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="auto, float32, bf16 or fp16.")
+    ] = None,
+    extra: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; repeat as needed."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 3 if any photo was refused.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show which photos would be used, and how.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted session.")
+    ] = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")
+    ] = False,
+) -> None:
+    """Teach the model a new subject from photos.
+
+    Earlier subjects keep working: a frozen copy of the model as it was teaches the new one.
+
+    The first Ctrl-C finishes the step, writes a checkpoint and prints the command that goes on;
+    the second stops at once.
+    """
+    settings = settings_from(
+        {
+            "steps": steps,
+            "seed": seed,
+            "rank": rank,
+            "batch": batch,
+            "distill": distill if not distill else None,
+            "contexts": contexts,
+            "device": device,
+            "precision": precision,
+            "preview_every": preview_every,
+        },
+        extra or [],
+    )
+    if preview_every is None and "preview_every" not in " ".join(extra or []):
+        settings = settings.changed(preview_every=settings.steps // PREVIEWS_PER_SESSION)
+    with Narrator(call.out) as narrator, _open(call, settings) as model:
+        if dry_run:
+            refused = _dry_run(call, narrator, model, photos, token, class_noun, captions)
+        else:
+            session = _learn(
+                call,
+                narrator,
+                model,
+                photos=photos,
+                token=token,
+                class_noun=class_noun,
+                settings=settings,
+                captions=captions,
+                resume=resume,
+            )
+            refused = _report(call, narrator, session)
+    if strict and refused:
+        raise typer.Exit(ExitCode.PARTLY)
+
+
+def _open(call: Call, settings: "Settings") -> "LifelongModel":
+    """The user's model; a first `learn` makes a store on the embedded base by itself."""
+    from lfsd.lifelong import LifelongModel
+    from store.store import Store
+
+    if not Store.exists(call.home):
+        call.out.note(f"making a new store in {call.home}, on the embedded base")
+        LifelongModel.create(call.home).close()
+    return LifelongModel.open(call.home, device=settings.device, precision=settings.precision)
+
+
+def _learn(call: Call, narrator: Narrator, model: "LifelongModel", **request: Any) -> "Session":
+    """Run the session; on a stop, add the command that resumes it to the error."""
+    from lfsd.errors import InterruptedLearning
+
+    def heard() -> None:
+        narrator.say("stopping after this step; press Ctrl-C again to stop at once")
+
+    with StopOnSignal(heard) as stop:
+        try:
+            return model.learn(**request, on_event=narrator, should_stop=stop.stopping)
+        except InterruptedLearning as interruption:
+            hint = f"go on with: {resume_command(call.argv)}"
+            if stop.received == signal.SIGTERM:
+                name = type(interruption).__name__
+                call.out.failure(Failure(name, interruption.message, hint, ExitCode.TERMINATED))
+                raise typer.Exit(ExitCode.TERMINATED) from None
+            raise InterruptedLearning(interruption.message, hint) from None
+
+
+def resume_command(argv: tuple[str, ...]) -> str:
+    """The command line that goes on with the session that `argv` (without the program) began."""
+    words = ["lfsd", *argv]
+    return shlex.join(words if "--resume" in words else [*words, "--resume"])
+
+
+def _dry_run(
+    call: Call,
+    narrator: Narrator,
+    model: "LifelongModel",
+    photos: list[Path],
+    token: str,
+    class_noun: str,
+    captions: Path | None,
+) -> int:
+    from lfsd.contact_sheet import contact_sheet
+
+    intake = model.preflight(photos, token, class_noun, captions)
+    for text in intake.warnings:
+        narrator.say(f"note: {text}")
+    path = Path.cwd() / f"lfsd-photos-{token}.png"
+    contact_sheet(intake.photos, intake.refused).save(path)
+
+    def human() -> None:
+        call.out.table(
+            ["photo", "crop", "caption"],
+            [[p.name, "{}, {} to {}, {}".format(*p.crop), p.caption or ""] for p in intake.photos],
+        )
+        for refusal in intake.refused:
+            call.out.line(f"refused {refusal.file}: {refusal.reason}")
+        call.out.line(f"what the model will see: {path}")
+        call.out.note("nothing was learned; leave out --dry-run to begin")
+
+    call.out.result(
+        {
+            "schema": SCHEMA,
+            "dry_run": True,
+            "token": token,
+            "class": class_noun,
+            "photos_used": [
+                {"file": p.name, "crop": list(p.crop), "caption": p.caption} for p in intake.photos
+            ],
+            "photos_refused": [{"file": r.file, "reason": r.reason} for r in intake.refused],
+            "warnings": list(intake.warnings),
+            "contact_sheet": str(path),
+        },
+        human=human,
+        quiet=[path],
+    )
+    return len(intake.refused)
+
+
+def _report(call: Call, narrator: Narrator, session: "Session") -> int:
+    """Print what was learned; returns how many photos were refused."""
+    concept = session.concept
+    assert concept is not None
+    document: dict[str, object] = {"schema": SCHEMA, "session": learned_session(session)}
+    if narrator.contact_sheet is not None:
+        document["contact_sheet"] = str(narrator.contact_sheet)
+
+    def human() -> None:
+        out = call.out
+        used = plural(len(concept.photos), "photo")
+        out.line(
+            f"session {session.number}: learned {concept.token} ({concept.class_noun}) "
+            f"from {used} in {human_seconds(session.seconds)}"
+        )
+        for refusal in concept.refused:
+            out.line(f"  refused {refusal.file}: {refusal.reason}")
+        if narrator.contact_sheet is not None:
+            out.line(f"  what the model saw: {narrator.contact_sheet}")
+        print_quick_check(out, session.metrics)
+        out.note(f'\nnext: lfsd gen "a {concept.token} {concept.class_noun} on a beach"')
+
+    call.out.result(document, human=human, quiet=[session.id])
+    return len(concept.refused)

@@ -1,0 +1,64 @@
+"""`lfsd show`: everything about one concept."""
+
+from typing import Annotated, Any
+
+import typer
+
+from lfsd_cli.context import Call, register
+from lfsd_cli.documents import SCHEMA, concept_detail, flat_numbers, local_time
+from lfsd_cli.errors import ExitCode
+from lfsd_cli.text import human_bytes, human_seconds, plural
+
+
+def add(app: typer.Typer) -> None:
+    """Register the command."""
+    register(
+        app,
+        "show",
+        examples=["lfsd show V1", "lfsd show V1 --json"],
+        exits=[ExitCode.OK, ExitCode.USAGE, ExitCode.NOT_FOUND, ExitCode.CORRUPT],
+    )(show)
+
+
+def show(
+    call: Call,
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="The concept's token.")],
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="SESSION", help="As of a session.")
+    ] = None,
+) -> None:
+    """Show one concept: photos, contexts, numbers."""
+    from store.store import Store
+
+    with Store.open(call.home) as store:
+        concept = store.concept(token, at)
+        numbers = {session.id: session.number for session in store.sessions(at)}
+        detail = concept_detail(store, concept, store.session(concept.session), numbers)
+    call.out.result(
+        {"schema": SCHEMA, "concept": detail},
+        human=lambda: _human(call, detail),
+        quiet=[detail["token"]],
+    )
+
+
+def _human(call: Call, detail: dict[str, Any]) -> None:
+    out = call.out
+    out.line(f"{detail['token']}: a {detail['class']}")
+    out.line()
+    facts = [
+        ("learned", f"session {detail['session']}, {local_time(detail['created'])}"),
+        ("took", f"{human_seconds(detail['seconds'])}, {detail['settings'].get('steps')} steps"),
+        ("photos", f"{detail['photos']}: " + ", ".join(p["name"] for p in detail["photo_files"])),
+        ("contexts", f"{detail['contexts']}: " + ", ".join(detail["context_photos"])),
+        ("size", human_bytes(detail["bytes"])),
+    ]
+    if detail["refused"]:
+        facts.append(("refused", plural(len(detail["refused"]), "file")))
+    facts += [("", f"{entry['file']}: {entry['reason']}") for entry in detail["refused"]]
+    out.table(["", ""], facts, styles=lambda _row, column: "dim" if column == 0 else "")
+    numbers = flat_numbers(detail["metrics"])
+    if numbers:
+        out.line()
+        out.line("Measured when it was learned")
+        out.table(["", ""], [(name, f"{value:.4g}") for name, value in numbers.items()], right=[""])
+    out.note(f'\ndraw it: lfsd gen "a {detail["token"]} {detail["class"]} on a beach"')

@@ -1,0 +1,31 @@
+"""`lfsd tui`: browse concepts and sessions on the whole screen."""
+
+import sys
+
+import typer
+
+from lfsd_cli.context import Call, register
+from lfsd_cli.errors import ExitCode
+
+
+def add(app: typer.Typer) -> None:
+    """Register the command."""
+    register(
+        app,
+        "tui",
+        examples=["lfsd tui", "lfsd tui --home ./my-store"],
+        exits=[ExitCode.OK, ExitCode.USAGE, ExitCode.NOT_FOUND, ExitCode.CORRUPT],
+    )(tui)
+
+
+def tui(call: Call) -> None:
+    """Browse and draw on the whole screen."""
+    from store.errors import UsageError
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "`lfsd tui` needs a terminal", "in scripts use: lfsd ls, lfsd log, lfsd gen"
+        )
+    from lfsd_cli.tui.app import LfsdApp
+
+    LfsdApp(call.home).run()
