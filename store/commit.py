@@ -14,7 +14,7 @@ from store.env import Table, Txn, number_key
 from store.errors import StoreBusyError, StoreCorruptError, UsageError
 from store.files import make_folder, write_file
 from store.history import HEAD, alive_entry, chain, head_id
-from store.records import Alive, Concept, NewConcept, Session, concept_id, fold, replay
+from store.records import Alive, Concept, Kind, NewConcept, Session, concept_id, fold, replay
 from store.text import printable
 
 T = TypeVar("T")
@@ -41,36 +41,34 @@ def check_token(txn: Txn, token: str, own: str | None = None) -> None:
         )
 
 
-def plain(value: T, what: str) -> T:
-    """Bring JSON-able data to the form it will be read back in; TypeError for anything else."""
+def plain(value: object, kind: type[T], what: str) -> T:
+    """Bring data to the form it will be read back in; TypeError if it is not JSON-able."""
     try:
-        return msgspec.msgpack.decode(encode(value), type=type(value))
-    except (TypeError, msgspec.EncodeError, msgspec.ValidationError) as error:
+        return msgspec.msgpack.decode(encode(value), type=kind)
+    except (TypeError, OverflowError, msgspec.ValidationError) as error:
         raise TypeError(f"{what} must be JSON-able: {error}") from error
 
 
-def new_session(parent: Session | None, kind: str, **fields: Any) -> Session:
+def new_session(
+    parent: Session | None, kind: Kind, *, learned: NewConcept | None = None, **fields: Any
+) -> Session:
     """Build a session whose id is the hash of its content, its parent's id included.
 
     So the id of the head vouches for the whole history behind it. A concept handed in as
     `learned` gets its id from the session's.
     """
-    learned: NewConcept | None = fields.pop("learned", None)
     created = now()
     concept = None
     if learned is not None:
-        concept = Concept(
-            id="", session="", created=created,
-            **{name: getattr(learned, name) for name in learned.__struct_fields__},
-        )  # fmt: skip
-    number = 0 if parent is None else parent.number + 1
-    session = msgspec.convert(
-        {
-            "id": "", "number": number, "parent": parent.id if parent else None,
-            "created": created, "kind": kind, "concept": concept, **fields,
-        },
-        Session,
+        given = {name: getattr(learned, name) for name in learned.__struct_fields__}
+        concept = Concept(id="", session="", created=created, **given)
+    session = Session(
+        id="", number=0 if parent is None else parent.number + 1,
+        parent=None if parent is None else parent.id,
+        created=created, kind=kind, concept=concept, **fields,
     )  # fmt: skip
+    # What goes in is what comes out: lists become tuples here, not at the next reading.
+    session = plain(session, Session, "the session")
     return with_id(session, content_id(session))
 
 

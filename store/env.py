@@ -24,8 +24,13 @@ from store.text import byte_count, printable
 T = TypeVar("T")
 
 # Sparse: the file is as long as its pages, the map only has to be larger than it will ever be.
-MAP_BYTES = 64 << 30
+MAP_BYTES = (64 << 30, 4 << 30, 512 << 20)
 MAX_READERS = 1024
+
+_DISK = {
+    errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.ENOMEM, errno.EMFILE, errno.ENFILE,
+}  # fmt: skip
 
 
 class Table(Enum):
@@ -116,6 +121,7 @@ class Records:
     def open(cls, folder: Path, *, create: bool = False) -> "Records":
         """Open the environment in `folder`; release it with `close`."""
         with cls._guard:
+            cls._forget_parents()
             if not create:
                 check_meta_pages(folder / "data.mdb")
             known = cls._open.get(_identity(folder))
@@ -125,9 +131,16 @@ class Records:
             known._users += 1
             return known
 
+    @classmethod
+    def _forget_parents(cls) -> None:
+        # After a fork the environments are the parent's; LMDB must open the files anew.
+        for key in [key for key in cls._open if key[0] != os.getpid()]:
+            cls._open.pop(key)._env.close()
+
     def close(self) -> None:
         """Give up one use; the last one closes the files."""
         with self._guard:
+            self._forget_parents()
             self._users -= 1
             if self._users == 0:
                 for key in [k for k, v in self._open.items() if v is self]:
@@ -140,10 +153,7 @@ class Records:
         with lmdb_errors(self._folder):
             # A folder we may not write in cannot hold LMDB's reader table: nobody can write
             # there under us either, unless another user does, and then the checksums tell.
-            self._env = lmdb.open(
-                str(self._folder), map_size=MAP_BYTES, max_dbs=len(Table), mode=0o600,
-                max_readers=MAX_READERS, create=False, readonly=readonly, lock=not readonly,
-            )  # fmt: skip
+            self._env = _map(self._folder, readonly)
             if not readonly:
                 self._env.reader_check()
             # Not in a transaction of ours: py-lmdb never commits a read, and the handle would die.
@@ -173,8 +183,9 @@ class Records:
                     txn.abort()
                     raise
                 txn.commit()
-        except ResourceError:
-            self._reconnect()
+        except LfsdError as error:
+            if isinstance(error.__cause__, lmdb.Error):
+                self._reconnect()
             raise
 
     def _reconnect(self) -> None:
@@ -182,6 +193,20 @@ class Records:
         with self._guard:
             self._env.close()
             self._connect()
+
+
+def _map(folder: Path, readonly: bool) -> Any:
+    for size in MAP_BYTES:
+        try:
+            return lmdb.open(
+                str(folder), map_size=size, max_dbs=len(Table), mode=0o600, create=False,
+                max_readers=MAX_READERS, readonly=readonly, lock=not readonly,
+            )  # fmt: skip
+        except lmdb.Error as error:
+            # Where addresses are rationed (ulimit -v) a smaller map serves as well.
+            if error.code != errno.ENOMEM or size == MAP_BYTES[-1]:
+                raise
+    raise AssertionError("no map size")
 
 
 def _identity(folder: Path) -> tuple[int, int, int]:
@@ -250,14 +275,14 @@ def _from_lmdb(error: Any, folder: Path) -> LfsdError:
         return StoreBusyError(f"{where}: too many processes are reading this store")
     if isinstance(error, lmdb.ReadonlyError):
         return UsageError(f"cannot write {where}: it is read-only")
-    if isinstance(error, (lmdb.MapFullError, lmdb.TxnFullError)):
-        return ResourceError(f"the records in {where} have reached {byte_count(MAP_BYTES)}")
-    if isinstance(error, lmdb.MemoryError) or error.code == errno.ENOMEM:
+    if isinstance(error, (lmdb.MapFullError, lmdb.TxnFullError, lmdb.MapResizedError)):
+        return ResourceError(f"the records in {where} no longer fit into their map")
+    if isinstance(error, lmdb.MemoryError):
         return ResourceError(f"out of memory while reading the records in {where}")
-    if isinstance(error, lmdb.DiskError) or 0 < error.code < 200:
+    code = errno.EIO if isinstance(error, lmdb.DiskError) else error.code
+    if code in _DISK:
         # A full disk reaches us as "Input/output error" (a short write inside LMDB).
-        code = error.code if 0 < error.code < 200 else errno.EIO
         if code == errno.EIO and free_bytes(folder) < 1 << 20:
             code = errno.ENOSPC
-        return from_os_error(OSError(code, os.strerror(code)), "writing the records in", folder)
+        return from_os_error(OSError(code, os.strerror(code)), "using the records in", folder)
     return StoreCorruptError(f"the records in {where} are damaged: {error}")

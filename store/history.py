@@ -63,11 +63,9 @@ def resolve(txn: Txn, ref: str) -> str:
         return found if found else _missing(txn, ref)
     if ref.isascii() and ref.isdigit() and len(ref) < 19:
         return _by_number(txn, int(ref), ref)
-    if txn.get(Table.SESSIONS, ref.encode()[:200], Session) is not None:
-        return ref
     if len(ref) < _MIN_PREFIX:
         return _missing(txn, ref)
-    prefix = ref.lower().encode()[:200]
+    prefix = ref.lower().encode("utf-8", "replace")[:200]
     ids = [key.decode() for key, _ in txn.items(Table.SESSIONS, Session, prefix)]
     return ids[0] if len(ids) == 1 else _missing(txn, ref, ids)
 

@@ -27,7 +27,7 @@ class WriterLock:
     """Held from construction until `release()`; StoreBusyError names the holder."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._pid = os.getpid()
         with disk_errors("locking", path):
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -45,8 +45,9 @@ class WriterLock:
         """Let go; harmless when done twice."""
         if self._fd < 0:
             return
-        with suppress(OSError):
-            os.ftruncate(self._fd, 0)
+        if self._pid == os.getpid():  # a forked child has a copy, and the lock is not its own
+            with suppress(OSError):
+                os.ftruncate(self._fd, 0)
         os.close(self._fd)
         self._fd = -1
 

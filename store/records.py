@@ -80,6 +80,10 @@ class NewConcept(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...] = ()
     reference: str | None = None
 
+    def blobs(self) -> tuple[str, ...]:
+        """Name every blob this concept needs."""
+        return _blob_names(self.contexts, self.reference)
+
 
 class Concept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A subject taught. `id` and everything else stay for life; a rename changes `token` only."""
@@ -97,8 +101,11 @@ class Concept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     def blobs(self) -> tuple[str, ...]:
         """Name every blob this concept needs."""
-        names = [context.latents for context in self.contexts]
-        return tuple(names + ([self.reference] if self.reference else []))
+        return _blob_names(self.contexts, self.reference)
+
+
+def _blob_names(contexts: tuple[Context, ...], reference: str | None) -> tuple[str, ...]:
+    return (*(context.latents for context in contexts), *([reference] if reference else []))
 
 
 Kind = Literal["init", "learn", "rm", "rename"]
@@ -120,6 +127,11 @@ class Session(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     metrics: dict[str, Any] = {}
     versions: dict[str, str] = {}
     seconds: float = 0.0
+
+    def blobs(self) -> tuple[str, ...]:
+        """Name every blob this session needs."""
+        own = (self.adapter,) if self.adapter else ()
+        return own + (self.concept.blobs() if self.concept else ())
 
 
 class Alive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
