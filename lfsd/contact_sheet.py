@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lfsd.photos import PreparedPhoto, Refusal
+from lfsd.photos import PreparedPhoto
+from store.records import Refusal
 
 CELL = 192
 GAP = 12

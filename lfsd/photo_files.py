@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-# Only these decoders are ever tried, whatever a file calls itself. MPO is how many phones store a JPEG.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "HEIF", "AVIF", "BMP", "TIFF")
+# Only these decoders are ever tried, whatever a file calls itself. The JPEG one also opens MPO, the
+# form in which many phones store a JPEG.
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "BMP", "TIFF")
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .heic .heif .hif .avif .bmp .dib .tif .tiff".split()
+    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp "
+    ".heic .heif .hif .avif .bmp .dib .tif .tiff".split()
 )
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_PIXELS = 89_478_485  # Pillow's own warning level; a warning counts as an error here
@@ -184,6 +186,8 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 def read(path: Path) -> bytes:
     """The file's bytes; PhotoProblemError if it cannot be read or is far too large."""
+    if not path.is_file():  # a pipe or a device could be waited on for ever
+        raise PhotoProblemError("not a regular file")
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise PhotoProblemError(f"larger than {MAX_FILE_BYTES >> 20} MiB")

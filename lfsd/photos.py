@@ -19,20 +19,13 @@ from lfsd.photo_files import (
     read,
 )
 from lfsd.saliency import refine_mask, subject_masks
+from store.records import Refusal
 
 NEAR_DUPLICATE_BITS = 5  # of 64; re-saved and slightly cropped copies differ by 0 to 4
 CAPTION_CHARACTERS = 300
 TIGHTEST_CROP = 0.4  # of the shorter side: a wrong mask must not cost most of the photo
 SUBJECT_MARGIN = 1.3  # side of the crop / longer side of the subject's box
 MAX_FILES = 500
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A file that is not used and why; both texts are safe to print."""
-
-    file: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,10 @@ def _find(paths: Sequence[Path], refused: list[Refusal], warnings: list[str]) ->
             raise UsageError(
                 f"{printable(str(path))} does not exist", hint="name photo files or their folder"
             )
-    unique = list({path.resolve(): path for path in reversed(found)}.values())[::-1]
+    by_place: dict[Path, Path] = {}
+    for path in found:
+        by_place.setdefault(path.resolve(), path)
+    unique = list(by_place.values())
     if len(unique) > MAX_FILES:
         raise UsageError(
             f"{len(unique)} pictures is not a few: {MAX_FILES} is the limit",
@@ -238,14 +234,7 @@ def _prepare(opened: Sequence[_Opened], resolution: int) -> list[PreparedPhoto]:
         image = photo.decoded.image.resize(
             (resolution, resolution), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0
         )
-        rough = Image.fromarray(mask).resize(
-            (resolution, resolution),
-            Image.Resampling.BILINEAR,
-            box=_rescaled(box, photo.decoded.image.size, (mask.shape[1], mask.shape[0])),
-        )
-        fine = np.asarray(rough, dtype=np.float32)
-        if photo.decoded.alpha is None:
-            fine = refine_mask(np.asarray(image), fine)
+        fine = _mask_of(photo.decoded, mask, box, image)
         prepared.append(
             PreparedPhoto(
                 photo.path,
@@ -253,11 +242,24 @@ def _prepare(opened: Sequence[_Opened], resolution: int) -> list[PreparedPhoto]:
                 photo.sha256,
                 image,
                 crop,
-                np.clip(fine, 0.0, 1.0),
+                fine,
                 photo.caption,
             )
         )
     return prepared
+
+
+def _mask_of(
+    decoded: Decoded, mask: FloatArray, box: tuple[float, float, float, float], image: Image.Image
+) -> FloatArray:
+    """The crop's part of the mask at the crop's size; a cut-out's alpha is used as it is."""
+    source = mask if decoded.alpha is None else decoded.alpha
+    box = _rescaled(box, decoded.image.size, (source.shape[1], source.shape[0]))
+    resized = Image.fromarray(source).resize(image.size, Image.Resampling.BILINEAR, box=box)
+    part = np.asarray(resized, dtype=np.float32)
+    if decoded.alpha is None:
+        part = refine_mask(np.asarray(image), part)
+    return np.clip(part, 0.0, 1.0)
 
 
 def choose_crop(
