@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from diffusers.models.attention_processor import AttnProcessor
 from diffusers.utils import logging as diffusers_logging
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging as hf_logging
 
+from lfsd.attention import install_processors
 from lfsd.errors import BaseUnavailableError, UsageError
 from lfsd.locate import POCKET, layout_of, locate_base, resolve_base
 from lfsd.tokens import TokenTable
@@ -114,16 +114,23 @@ class BaseModel:
         self.vae.to(memory_format=layout)
         for module in (self.unet, self.vae, *self.text_encoders):
             module.to(self.device).eval().requires_grad_(False)
-        if self.device.type == "cpu":
-            # the fused kernel's backward is slow on processors, its forward no faster at these
-            # sizes
-            self.unet.set_attn_processor(AttnProcessor())
-            self.vae.set_attn_processor(AttnProcessor())
+        install_processors(self.unet)
 
     @property
     def tokens(self) -> list[str]:
         """The placeholder tokens inserted now."""
         return list(self.token_tables[0].rows)
+
+    def resolution_of(self, wanted: int | None) -> int:
+        """The side in pixels to work at: the base's own, or what was asked for, if the UNet can
+        halve it."""
+        side = wanted or self.resolution
+        unit = self.vae_scale * 2 ** (len(self.unet.config.block_out_channels) - 1)
+        if side < unit or side % unit:
+            raise UsageError(
+                f"resolution {side} does not fit this base", f"use a multiple of {unit}"
+            )
+        return side
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The mixed precision this base computes in; nothing for float32."""
@@ -139,7 +146,9 @@ class BaseModel:
         length = min(tokenizer.model_max_length, positions)
         rows = []
         for prompt in prompts:
-            ids = tokenizer(prompt, add_special_tokens=False).input_ids
+            ids = tokenizer(
+                prompt, add_special_tokens=False, truncation=True, max_length=length - 2
+            ).input_ids
             words = [i for word in ids for i in own.get(word, (word,))][: length - 2]
             line = [tokenizer.bos_token_id, *words, tokenizer.eos_token_id]
             rows.append(line + [tokenizer.pad_token_id] * (length - len(line)))

@@ -1,0 +1,153 @@
+"""The photos as the loop uses them: latents encoded once, and every random draw of every step.
+
+Each draw has its own generator, seeded by (seed, token, purpose, step). So a resumed session needs no
+stored generator, and several processes draw the same global batch and each take their share.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lfsd.base import BaseModel
+from lfsd.masks import attention_masks, loss_weights, saliency_masks
+from lfsd.photos import PreparedPhoto
+from lfsd.prompts import COLOURS, ON_COLOUR, concept_words, fill, training_prompts
+from lfsd.settings import Settings
+
+
+def seeded(*key: object) -> torch.Generator:
+    """A CPU generator that depends on nothing but `key`."""
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+@dataclass(frozen=True)
+class PhotoLatents:
+    """P photos, encoded once. Views are what a step picks from: the photos, then the composites.
+
+    latents [V,2,C,h,w] (plain, mirrored), weights of L_DM [V,2,h,w], prompts per view; masks [P,h,w] are
+    the subject masks for contexts, or None when contexts are not masked.
+    """
+
+    latents: Tensor
+    weights: Tensor
+    prompts: list[list[str]]
+    photos: int
+    masks: np.ndarray | None
+
+    @property
+    def plain(self) -> Tensor:
+        """The photos' own latents [P,C,h,w]."""
+        return self.latents[: self.photos, 0]
+
+
+def encode_photos(
+    base: BaseModel,
+    photos: Sequence[PreparedPhoto],
+    token: str,
+    class_noun: str,
+    settings: Settings,
+) -> PhotoLatents:
+    """Encode photos, mirror images and composites through the VAE, once per session."""
+    pictures = [np.asarray(photo.image.convert("RGB")) for photo in photos]
+    prompts = [training_prompts(token, class_noun, p.caption, settings.prompts) for p in photos]
+    if settings.composites:
+        more, their_prompts = composites(photos, concept_words(token, class_noun))
+        pictures, prompts = pictures + more, prompts + their_prompts
+    latents = torch.stack(
+        [_encode(base, pictures), _encode(base, [p[:, ::-1] for p in pictures])], 1
+    )
+    plain, size = latents[: len(photos), 0], (latents.shape[3], latents.shape[4])
+    masks = {
+        kind: saliency_masks(photos, size)
+        if kind == "saliency"
+        else attention_masks(base, plain, class_noun)
+        for kind in {settings.subject_mask, settings.context_mask} - {"off"}
+    }
+    weights = torch.ones(latents.shape[0], 2, *size)
+    if settings.subject_mask != "off":
+        found = loss_weights(torch.from_numpy(masks[settings.subject_mask]), settings.mask_floor)
+        weights[: len(photos)] = torch.stack([found, found.flip(-1)], 1)
+    return PhotoLatents(
+        latents, weights.to(base.device), prompts, len(photos), masks.get(settings.context_mask)
+    )
+
+
+def _encode(base: BaseModel, pictures: Sequence[np.ndarray], batch: int = 8) -> Tensor:
+    parts = []
+    for begin in range(0, len(pictures), batch):
+        pixels = np.stack(pictures[begin : begin + batch]).astype(np.float32) / 127.5 - 1
+        parts.append(base.encode_images(torch.from_numpy(pixels).permute(0, 3, 1, 2)))
+    return torch.cat(parts)
+
+
+def composites(
+    photos: Sequence[PreparedPhoto], words: str, each: int = 3
+) -> tuple[list[np.ndarray], list[list[str]]]:
+    """The masked subjects on plain colours that the prompt names, so that it owns the
+    background."""
+    names = list(COLOURS)
+    pictures, prompts = [], []
+    for i, photo in enumerate(photos):
+        mask = Image.fromarray((photo.mask * 255).astype(np.uint8), "L").resize(photo.image.size)
+        for j in range(each):
+            name = names[(i * each + j) % len(names)]
+            ground = Image.new("RGB", photo.image.size, COLOURS[name])
+            pictures.append(np.asarray(Image.composite(photo.image.convert("RGB"), ground, mask)))
+            prompts.append([fill(ON_COLOUR.replace("COLOUR", name), words)])
+    return pictures, prompts
+
+
+class Draw(NamedTuple):
+    """One batch of L_DM on the CPU: view, mirrored or not, t, noise, under the empty prompt or
+    not."""
+
+    view: Tensor
+    side: Tensor
+    t: Tensor
+    noise: Tensor
+    dropped: Tensor
+    template: Tensor
+
+
+def draw_batch(
+    data: PhotoLatents, settings: Settings, key: Sequence[object], timesteps: int, size: int
+) -> Draw:
+    """The global batch of one (micro) step; t is stratified over the batch, which steadies the
+    loss."""
+    rng = seeded(settings.seed, *key)
+    every = len(data.latents) - data.photos
+    view = torch.randint(data.photos, (size,), generator=rng)
+    if every:
+        other = data.photos + torch.randint(every, (size,), generator=rng)
+        pasted = torch.rand(size, generator=rng) < settings.composites
+        view = torch.where(pasted, other, view)
+    place = (torch.rand(1, generator=rng) + torch.arange(size) / size) % 1
+    shape = (size, *data.latents.shape[2:])
+    return Draw(
+        view,
+        (torch.rand(size, generator=rng) < settings.flip).long(),
+        (place * timesteps).long().clamp(max=timesteps - 1),
+        torch.randn(shape, generator=rng),
+        torch.rand(size, generator=rng) < settings.guidance_dropout,
+        torch.randint(1 << 16, (size,), generator=rng),
+    )
+
+
+def draw_pool(
+    count: int, settings: Settings, key: Sequence[object], step: int, size: int
+) -> Tensor:
+    """`size` indices into a pool of `count`, so that each entry is used once before any is used
+    twice."""
+    picked = []
+    for place in range(step * size, (step + 1) * size):
+        epoch, index = divmod(place, count)
+        order = torch.randperm(count, generator=seeded(settings.seed, *key, "epoch", epoch))
+        picked.append(order[index])
+    return torch.stack(picked)
