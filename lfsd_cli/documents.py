@@ -50,7 +50,7 @@ def concept_detail(
     }
 
 
-def session_row(session: "Session") -> dict[str, object]:
+def session_row(store: "Store", session: "Session") -> dict[str, object]:
     """One entry of `lfsd log`."""
     concept = session.concept
     return {
@@ -59,7 +59,7 @@ def session_row(session: "Session") -> dict[str, object]:
         "parent": session.parent,
         "kind": session.kind,
         "created": session.created,
-        "change": change_text(session),
+        "change": change_text(store, session),
         "token": concept.token if concept else None,
         "class": concept.class_noun if concept else None,
         "removed": session.removed,
@@ -89,12 +89,14 @@ def learned_session(session: "Session") -> dict[str, object]:
     }
 
 
-def change_text(session: "Session") -> str:
+def change_text(store: "Store", session: "Session") -> str:
     """What a session changed, in words."""
     if session.kind == "learn" and session.concept is not None:
         return f"learned {session.concept.token} ({session.concept.class_noun})"
     if session.kind == "rm":
-        return f"removed {session.removed}"
+        before = store.concepts(session.parent)
+        gone = next((c for c in before if c.id == session.removed), None)
+        return f"removed {gone.token} ({gone.class_noun})" if gone else "removed a concept"
     if session.kind == "rename" and session.renamed:
         return f"renamed {session.renamed[0]} to {session.renamed[1]}"
     return "the base model, nothing learned"

@@ -87,10 +87,6 @@ def main(args: Sequence[str] | None = None) -> int:
         if returned == ExitCode.INTERRUPTED:  # how Typer answers a KeyboardInterrupt
             raise KeyboardInterrupt
         return int(returned or ExitCode.OK)
-    except BrokenPipeError:
-        # `lfsd ls | head` is no failure; point stdout away so that the exit flush is silent too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("LFSD_DEBUG") == "1":
             import traceback

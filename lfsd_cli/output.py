@@ -91,11 +91,10 @@ class Output:
                 for c, value in enumerate(row)
             ]
             table.add_row(*cells)
-        self.console().print(table)
-
-    def console(self) -> "Console":
-        """A Rich console on stdout; never interprets markup or emoji codes in our text."""
-        return _console(sys.stdout)
+        console = _console(sys.stdout)
+        with console.capture() as captured:
+            console.print(table)
+        self._write(sys.stdout, captured.get())
 
     # ---- narration: stderr --------------------------------------------------------------------
     @property
@@ -145,8 +144,13 @@ class Output:
             return
         # A terminal in an old locale must not turn a file name into a crash.
         encoding = stream.encoding or "utf-8"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        stream.flush()
+        try:
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            stream.flush()
+        except BrokenPipeError:
+            # `lfsd log | head -1`: the reader has what it wanted, which is no failure of ours.
+            # The stream goes to the null device so that the interpreter's last flush is quiet too.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _console(stream: TextIO) -> "Console":

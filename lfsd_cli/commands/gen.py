@@ -113,9 +113,12 @@ def gen(
         shown.append(str(where))
     if show:
         preview.show(call.out, sheet or grid([picture.image for picture in pictures]))
-    call.out.result(
-        document, human=lambda: [call.out.line(path) for path in shown] and None, quiet=shown
-    )
+
+    def human() -> None:
+        for path in shown:
+            call.out.line(path)
+
+    call.out.result(document, human=human, quiet=shown)
 
 
 def _save(pictures: list["Picture"], paths: list[Path]) -> list[Path]:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lfsd_cli.context import Call, register
-from lfsd_cli.documents import SCHEMA, change_text, session_row
+from lfsd_cli.documents import SCHEMA, session_row
 from lfsd_cli.errors import ExitCode
 
 
@@ -45,10 +45,11 @@ def goto(
     with Store.open(call.home, write=True) as store:
         before = store.head
         after = store.goto(session)
+        now = session_row(store, after)
 
     def human() -> None:
-        call.out.line(f"now at session {after.number} ({change_text(after)})")
+        call.out.line(f"now at session {after.number} ({now['change']})")
         if before.id != after.id:
             call.out.note(f"back to where you were: lfsd goto {before.id[:10]}")
 
-    call.out.result({"schema": SCHEMA, "head": session_row(after)}, human=human, quiet=[after.id])
+    call.out.result({"schema": SCHEMA, "head": now}, human=human, quiet=[after.id])

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lfsd_cli.context import Call, register
-from lfsd_cli.documents import SCHEMA, change_text, local_time, session_row
+from lfsd_cli.documents import SCHEMA, local_time, session_row
 from lfsd_cli.errors import ExitCode
 from lfsd_cli.text import human_seconds
 
@@ -37,7 +37,8 @@ def log(
         head = store.head
         line = {session.id for session in store.sessions()}
         found = store.all_sessions() if every else store.sessions()
-    sessions = sorted(found, key=lambda s: (s.number, s.created), reverse=True)
+        sessions = sorted(found, key=lambda s: (s.number, s.created), reverse=True)
+        rows = [{**session_row(store, s), "on_line": s.id in line} for s in sessions]
 
     def human() -> None:
         call.out.table(
@@ -47,11 +48,11 @@ def log(
                     "*" if s.id == head.id else "" if s.id in line else "(off the line)",
                     s.number,
                     s.id[:10],
-                    change_text(s),
+                    row["change"],
                     human_seconds(s.seconds) if s.seconds else "",
                     local_time(s.created),
                 ]
-                for s in sessions
+                for s, row in zip(sessions, rows, strict=True)
             ],
             right=["session", "took"],
             styles=lambda row, _column: "bold" if sessions[row].id == head.id else "",
@@ -60,7 +61,7 @@ def log(
     call.out.result(
         {
             "schema": SCHEMA,
-            "sessions": [{**session_row(s), "on_line": s.id in line} for s in sessions],
+            "sessions": rows,
             "head": head.id,
         },
         human=human,

@@ -41,12 +41,11 @@ def rename(
     # Through the model, not the store: only the base's tokenizer knows which words are no tokens.
     with LifelongModel.open(call.home) as model:
         session = model.rename(old, new)
+        row = session_row(model.store, session)
         noun = next(c.class_noun for c in model.concepts() if c.token == new)
 
     def human() -> None:
         call.out.line(f"session {session.number}: {old} is now {new} ({noun})")
         call.out.note(f'draw it: lfsd gen "a photo of a {new} {noun}"')
 
-    call.out.result(
-        {"schema": SCHEMA, "session": session_row(session)}, human=human, quiet=[session.id]
-    )
+    call.out.result({"schema": SCHEMA, "session": row}, human=human, quiet=[session.id])

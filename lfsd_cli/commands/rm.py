@@ -39,11 +39,10 @@ def rm(
     with Store.open(call.home, write=True) as store:
         concept = store.concept(token)
         session = store.commit_rm(concept.token)
+        row = session_row(store, session)
 
     def human() -> None:
         call.out.line(f"session {session.number}: removed {concept.token} ({concept.class_noun})")
         call.out.note("bring it back: lfsd undo")
 
-    call.out.result(
-        {"schema": SCHEMA, "session": session_row(session)}, human=human, quiet=[session.id]
-    )
+    call.out.result({"schema": SCHEMA, "session": row}, human=human, quiet=[session.id])

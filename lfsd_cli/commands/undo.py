@@ -3,7 +3,7 @@
 import typer
 
 from lfsd_cli.context import Call, register
-from lfsd_cli.documents import SCHEMA, change_text, session_row
+from lfsd_cli.documents import SCHEMA, session_row
 from lfsd_cli.errors import ExitCode
 
 
@@ -34,14 +34,15 @@ def undo(call: Call) -> None:
     with Store.open(call.home, write=True) as store:
         before = store.head
         after = store.undo()
+        undone, now = session_row(store, before), session_row(store, after)
 
     def human() -> None:
-        call.out.line(f"undone: session {before.number} ({change_text(before)})")
-        call.out.line(f"now at session {after.number} ({change_text(after)})")
+        call.out.line(f"undone: session {before.number} ({undone['change']})")
+        call.out.line(f"now at session {after.number} ({now['change']})")
         call.out.note(f"changed your mind? lfsd goto {before.id[:10]}")
 
     call.out.result(
-        {"schema": SCHEMA, "undone": session_row(before), "head": session_row(after)},
+        {"schema": SCHEMA, "undone": undone, "head": now},
         human=human,
         quiet=[after.id],
     )

@@ -59,12 +59,12 @@ def read(home: Path) -> Snapshot:
                 ConceptRow(concept.token, clean(concept.class_noun), cells, _detail(facts))
             )
         head = store.head.id
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 "*" if session.id == head else "",
                 str(session.number),
                 session.id[:10],
-                clean(change_text(session)),
+                clean(change_text(store, session)),
                 human_seconds(session.seconds) if session.seconds else "",
                 local_time(session.created),
             )
