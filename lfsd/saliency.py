@@ -41,7 +41,8 @@ def subject_masks(images: Sequence[Pixels], alphas: Sequence[F32 | None]) -> lis
     views = [_view(image, alpha) for image, alpha in zip(images, alphas, strict=True)]
     for _ in range(ROUNDS):
         _one_round(views)
-    return [view.mask if view.fixed else _keep_main(view.mask) for view in views]
+    # The last haze is cut off: what is faint here is background.
+    return [v.mask if v.fixed else np.clip((v.mask - 0.12) / 0.76, 0, 1) for v in views]
 
 
 def _view(image: Pixels, alpha: F32 | None) -> _View:
@@ -128,28 +129,68 @@ def _shift(cube: npt.NDArray[np.float64], by: int, axis: int) -> npt.NDArray[np.
 def _one_round(views: list[_View]) -> None:
     """Colour models from the masks, then masks from the colour models."""
     own = [_histogram(view.bins, view.mask**2) for view in views]
-    roots = np.sqrt(np.stack(own))
+    trusts = [_compactness(view.mask) ** 3 for view in views]
     for index, view in enumerate(views):
         if view.fixed:
             continue
-        subject = own[index]
-        if len(views) > 1:
-            # Power mean: a colour must come back in most photos to count, not fill one of them.
-            others = np.square((roots.sum(0) - roots[index]) / (len(views) - 1))
-            trust = min(0.7, 0.2 * len(views))
-            subject = (1 - trust) * subject + trust * others / max(float(others.sum()), 1e-6)
-        around = _histogram(view.bins, (1 - view.mask) ** 2)
-        odds = np.log((subject + FLOOR) / (around + FLOOR))[view.bins]
-        odds = np.clip(odds, -3, 3) + _place_odds(view.mask)
-        chance = 1 / (1 + np.exp(-odds))
-        view.mask = _sharpen(enclosed(_walk(chance.astype(np.float32), view.right, view.down)))
+        subject = _shared(own, trusts, index)
+        beside = _histogram(view.bins, (1 - view.mask) ** 2)
+        around = 0.5 * beside + 0.5 * _histogram(view.bins, _rim(view.mask.shape))
+        colour = np.log((subject + FLOOR) / (around + FLOOR))[view.bins]
+        odds = np.clip(colour, -3, 3) + _place_odds(view.mask)
+        chance = (1 / (1 + np.exp(-odds))).astype(np.float32)
+        mask = _sharpen(enclosed(_walk(chance, view.right, view.down)))
+        view.mask = _keep_main(mask, chance)
+
+
+def _shared(own: Sequence[F32], trusts: Sequence[float], index: int) -> F32:
+    """The subject's colours as seen in the OTHER photos, so that one wrong mask corrects itself.
+
+    With one or two photos there is too little to compare with, and its own mask counts as well.
+    """
+    others = [(own[i], trusts[i]) for i in range(len(own)) if i != index]
+    if not others:
+        return own[index]
+    # Power mean: a colour must come back in most photos to count, not fill one of them.
+    root = sum(trust * np.sqrt(colours) for colours, trust in others)
+    back = np.square(root / sum(trust for _, trust in others))
+    back = back / max(float(back.sum()), 1e-6)
+    trust = 1.0 if len(own) > 2 else 0.4
+    return ((1 - trust) * own[index] + trust * back).astype(np.float32)
+
+
+def _compactness(mask: F32) -> float:
+    """How far a mask looks like one thing, in 0..1: filled like an ellipse and off the frame."""
+    height, width = mask.shape
+    yy, xx = _grid(mask.shape)
+    weight = mask * mask + 1e-6
+    total = float(weight.sum())
+    y, x = float((weight * yy).sum()) / total, float((weight * xx).sum()) / total
+    spread = float((weight * (np.square(yy - y) + np.square(xx - x))).sum()) / total
+    fill = total / (height * width)
+    rim = float((_rim(mask.shape) * weight).sum()) / total
+    return max(0.05, min(1.0, fill / (2 * np.pi * spread)) * (1 - rim))
+
+
+def _grid(shape: tuple[int, ...]) -> tuple[F32, F32]:
+    """Row and column of every pixel's centre, in 0..1."""
+    height, width = shape
+    yy, xx = np.mgrid[0:height, 0:width].astype(np.float32)
+    return (yy + 0.5) / height, (xx + 0.5) / width
+
+
+def _rim(shape: tuple[int, ...]) -> F32:
+    """Weight 1 on the outer tenth at the top and the sides: background more often than not."""
+    height, width = shape
+    rim = np.zeros((height, width), np.float32)
+    rim[: height // 10] = 1.0
+    rim[:, : width // 10] = rim[:, -(width // 10) :] = 1.0
+    return rim
 
 
 def _place_odds(mask: F32) -> F32:
-    """Log odds of being subject by place: near the mask so far, around its middle, off the frame."""
-    height, width = mask.shape
-    yy, xx = np.mgrid[0:height, 0:width].astype(np.float32)
-    yy, xx = (yy + 0.5) / height, (xx + 0.5) / width
+    """Log odds of being subject by place: near the mask so far, round its middle, off the frame."""
+    yy, xx = _grid(mask.shape)
     prior = np.exp(-(np.square(yy - 0.5) + np.square(xx - 0.5)) / (2 * 0.35**2))
     weight = mask * mask * prior + 1e-6
     total = float(weight.sum())
@@ -157,10 +198,10 @@ def _place_odds(mask: F32) -> F32:
     var_y = float((weight * np.square(yy - y)).sum()) / total + 0.05**2
     var_x = float((weight * np.square(xx - x)).sum()) / total + 0.05**2
     off = np.square(yy - y) / var_y + np.square(xx - x) / var_x  # 4 = rim of a filled ellipse
-    near = _blur(mask, 4)
+    near = _logit(0.02 + 0.96 * _blur(mask, 4))
     frame = np.zeros_like(mask)
     frame[:3], frame[:, :3], frame[:, -3:] = 1.0, 1.0, 1.0
-    return 0.6 * _logit(0.02 + 0.96 * near) - 0.25 * np.clip(off - 4, 0, 12) - 1.0 * frame
+    return 0.7 * near - 0.8 * np.clip(off - 4, 0, 12) - 0.8 * frame
 
 
 def _logit(p: F32) -> F32:
@@ -169,6 +210,7 @@ def _logit(p: F32) -> F32:
 
 def _walk(chance: F32, right: F32, down: F32, hold: float = 0.08) -> F32:
     """Minimise sum w (x_i - x_j)^2 + hold sum (x - chance)^2 by conjugate gradients."""
+
 
     def apply(x: F32) -> F32:
         y = hold * x
@@ -231,19 +273,18 @@ def otsu(values: F32) -> float:
     return float(edges[1:][int(score.argmax())])
 
 
-def _keep_main(mask: F32) -> F32:
-    """Fade pieces that are small, off the middle or on the frame beside the best one, and haze."""
+def _keep_main(mask: F32, chance: F32) -> F32:
+    """Fade the pieces that are small, unlike the subject or off the middle beside the best one."""
     labels, count = components(mask > 0.5)
-    if count == 0:
+    if count < 2:
         return mask
-    height, width = mask.shape
-    yy, xx = np.mgrid[0:height, 0:width].astype(np.float32)
-    prior = np.exp(-(np.square(yy / height - 0.5) + np.square(xx / width - 0.5)) / (2 * 0.3**2))
-    score = np.bincount(labels.ravel(), (mask * prior).ravel(), minlength=count + 1)
+    yy, xx = _grid(mask.shape)
+    prior = np.exp(-(np.square(yy - 0.5) + np.square(xx - 0.5)) / (2 * 0.3**2))
+    worth = mask * prior * np.square(chance)
+    score = np.bincount(labels.ravel(), worth.ravel(), minlength=count + 1)
     score[0] = 0
-    weak = (score < 0.2 * score.max())[labels] & (labels > 0)
-    kept = np.where(weak, 0.1 * mask, mask)
-    return np.clip((kept - 0.12) / 0.76, 0, 1).astype(np.float32)
+    weak = (score < 0.35 * score.max())[labels] & (labels > 0)
+    return np.where(weak, 0.1 * mask, mask).astype(np.float32)
 
 
 def components(solid: npt.NDArray[np.bool_]) -> tuple[Ints, int]:

@@ -88,7 +88,7 @@ def _means(values: F32, labels: Ints, count: int) -> F32:
 def regions(lab: F32, count: int = 240, bottom_weight: float = 0.5) -> Regions:
     """Superpixels with what saliency needs to know of them.
 
-    bottom_weight: a subject stands on the lower edge or is cut by it far oftener than by the others.
+    bottom_weight: a subject stands on the lower edge far oftener than it touches the others.
     """
     labels = slic(lab, count)
     height, width = labels.shape

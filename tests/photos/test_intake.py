@@ -169,7 +169,7 @@ def test_captions(tmp_path: Path) -> None:
     (tmp_path / "00.txt").write_bytes(b"\xef\xbb\xbfa  dog\r\n on a\tsofa \x1b[31m\xff")
     (tmp_path / "01.txt").write_text("a cat" * 500)
     got = intake([tmp_path], resolution=64, class_noun="dog")
-    assert [photo.caption for photo in got.photos][0] == "a dog on a sofa [31m"
+    assert got.photos[0].caption == "a dog on a sofa [31m"
     assert got.photos[1].caption is not None and len(got.photos[1].caption) == 300
     assert got.photos[2].caption is None
     assert got.warnings == ["the caption of 01.jpg does not say 'dog'"] and got.refused == []

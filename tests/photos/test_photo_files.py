@@ -1,4 +1,4 @@
-"""Decoding: every format, mode and orientation comes out upright RGB, or is refused with a reason."""
+"""Decoding: every format, mode and orientation gives upright RGB, or is refused with a reason."""
 
 import io
 
