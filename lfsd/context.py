@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lfsd.attention import AttentionControl, ContextFeed, ContextWeights, States
+from lfsd.prompts import concept_words, fill
 
 if TYPE_CHECKING:
     from lfsd.base import BaseModel, TextStates
@@ -42,7 +43,7 @@ class ConceptContext:
     @property
     def prompt(self) -> str:
         """The prompt that the context's own rows run under."""
-        return f"a photo of a {self.token} {self.class_noun}"
+        return fill("a photo of a {}", concept_words(self.token, self.class_noun))
 
 
 def choose_contexts(features: np.ndarray, count: int, choice: Choice) -> list[int]:
