@@ -15,6 +15,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test has its own LFSD_HOME; the developer's is out of reach."""
     monkeypatch.setenv("LFSD_HOME", str(tmp_path_factory.mktemp("lfsd") / "home"))
+    # Commands started in a subprocess find this checkout from any folder.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     monkeypatch.delenv("LFSD_DEBUG", raising=False)
     monkeypatch.delenv("RANK", raising=False)
 

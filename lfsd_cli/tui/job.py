@@ -12,6 +12,8 @@ from typing import Any
 from textual.message import Message
 from textual.widget import Widget
 
+from lfsd_cli.text import clean
+
 
 class Progress(Message):
     """A step of the running job is done."""
@@ -73,7 +75,7 @@ async def _follow(sink: Widget, stream: asyncio.StreamReader) -> dict[str, Any]:
     last: dict[str, Any] = {}
     async for raw in stream:
         line = raw.decode("utf-8", "replace").strip()
-        last = _parse(line) or last
+        last = _parse(line) or ({"said": line} if line else last)
         if last.get("event") == "sampling":
             sink.post_message(Progress(last["step"], last["total"]))
         elif last.get("event") in {"notice", "warning"}:
@@ -88,7 +90,7 @@ def _outcome(code: int, printed: bytes, last: dict[str, Any]) -> Message:
     error = last.get("error")
     if error:
         return Failed(f"{error['message']}\n{error['hint']}".strip())
-    return Failed(f"the job ended with exit code {code} and said nothing")
+    return Failed(f"the job ended with exit code {code}: {clean(last.get('said', 'no message'))}")
 
 
 def _parse(text: str) -> dict[str, Any]:
