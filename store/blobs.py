@@ -33,13 +33,16 @@ class Blobs:
         """Store bytes durably and return their name; a damaged copy already there is replaced."""
         sha = hashlib.sha256(data).hexdigest()
         path = self.path(sha)
-        if not (path.is_file() and _intact(path, sha)):
-            make_folder(self._tmp)
-            make_folder(path.parent)
-            write_file(path, data, self._tmp)
-        # Also when it was there: a killed writer may have renamed it and not come this far.
+        if path.is_file() and _intact(path, sha):
+            # A killed writer may have renamed it and not come as far as this.
+            with disk_errors("writing", path):
+                fsync_folder(path.parent)
+                fsync_folder(self._root)
+            return sha
+        make_folder(self._tmp)
+        make_folder(path.parent)
+        write_file(path, data, self._tmp)
         with disk_errors("writing", path):
-            fsync_folder(path.parent)
             fsync_folder(self._root)
         return sha
 

@@ -204,7 +204,7 @@ def _map(folder: Path, readonly: bool) -> Any:
             )  # fmt: skip
         except lmdb.Error as error:
             # Where addresses are rationed (ulimit -v) a smaller map serves as well.
-            if error.code != errno.ENOMEM or size == MAP_BYTES[-1]:
+            if getattr(error, "code", 0) != errno.ENOMEM or size == MAP_BYTES[-1]:
                 raise
     raise AssertionError("no map size")
 
@@ -279,7 +279,7 @@ def _from_lmdb(error: Any, folder: Path) -> LfsdError:
         return ResourceError(f"the records in {where} no longer fit into their map")
     if isinstance(error, lmdb.MemoryError):
         return ResourceError(f"out of memory while reading the records in {where}")
-    code = errno.EIO if isinstance(error, lmdb.DiskError) else error.code
+    code = errno.EIO if isinstance(error, lmdb.DiskError) else getattr(error, "code", 0)
     if code in _DISK:
         # A full disk reaches us as "Input/output error" (a short write inside LMDB).
         if code == errno.EIO and free_bytes(folder) < 1 << 20:

@@ -56,7 +56,10 @@ def _sessions(store: Reader, txn: Txn) -> Iterator[str]:
             yield f"session {session.id} does not hash to its id"
         if session.concept is not None:
             learned.add(concept_id(session.id))
-        history.chain(txn, session.id)
+        if session.parent is not None:
+            parent = txn.need(Table.SESSIONS, session.parent.encode(), Session)
+            if parent.number != session.number - 1:
+                yield f"session {session.id} does not follow its parent"
         file = commit.session_path(store.home, session.id)
         if not file.is_file():
             yield f"{printable(str(file), 300)} is missing"
