@@ -158,7 +158,7 @@ def _split_alpha(image: Image.Image, work_side: int) -> tuple[Image.Image, Float
 
 def _shrink(image: Image.Image, work_side: int) -> Image.Image:
     scale = work_side / min(image.size)
-    if scale >= 1:
+    if scale > 0.75:  # too little to gain
         return image
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lfsd.errors import PhotosRefusedError, UsageError
+from lfsd.mask_shapes import refine_mask
 from lfsd.photo_files import (
     SUFFIXES,
     Decoded,
@@ -18,14 +19,14 @@ from lfsd.photo_files import (
     printable,
     read,
 )
-from lfsd.saliency import refine_mask, subject_masks
+from lfsd.saliency import subject_masks
 from store.records import Refusal
 
 NEAR_DUPLICATE_BITS = 5  # of 64; re-saved and slightly cropped copies differ by 0 to 4
 CAPTION_CHARACTERS = 300
 TIGHTEST_CROP = 0.4  # of the shorter side: a wrong mask must not cost most of the photo
-SUBJECT_MARGIN = 1.3  # side of the crop / longer side of the subject's box
-MAX_FILES = 500
+SUBJECT_MARGIN = 1.4  # side of the crop / longer side of the subject's box
+MAX_FILES = 100
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ def _check_captions(
 
 def _prepare(opened: Sequence[_Opened], resolution: int) -> list[PreparedPhoto]:
     masks = subject_masks(
-        [np.asarray(photo.decoded.image) for photo in opened],
+        [photo.decoded.image for photo in opened],
         [photo.decoded.alpha for photo in opened],
     )
     prepared = []
@@ -258,7 +259,7 @@ def _mask_of(
     resized = Image.fromarray(source).resize(image.size, Image.Resampling.BILINEAR, box=box)
     part = np.asarray(resized, dtype=np.float32)
     if decoded.alpha is None:
-        part = refine_mask(np.asarray(image), part)
+        part = refine_mask(image, part)
     return np.clip(part, 0.0, 1.0)
 
 

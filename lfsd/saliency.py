@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lfsd.mask_shapes import blur, components, enclosed, random_walk, sharpen
 from lfsd.superpixels import F32, Regions, geodesic, regions, srgb_to_lab
 
 WORK_SIDE = 128
 ROUNDS = 4
 
-Pixels = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 
 
@@ -33,10 +33,10 @@ class _View:
     fixed: bool  # a cut-out's own alpha: nothing to find out
 
 
-def subject_masks(images: Sequence[Pixels], alphas: Sequence[F32 | None]) -> list[F32]:
+def subject_masks(images: Sequence[Image.Image], alphas: Sequence[F32 | None]) -> list[F32]:
     """Soft subject masks [h, w] in 0..1, longer side about WORK_SIDE, one per photo.
 
-    images: [H, W, 3] uint8 photos of one subject. alphas: a cut-out's own transparency, or None.
+    images: RGB photos of one subject. alphas: a cut-out's own transparency, or None.
     """
     views = [_view(image, alpha) for image, alpha in zip(images, alphas, strict=True)]
     for _ in range(ROUNDS):
@@ -45,16 +45,17 @@ def subject_masks(images: Sequence[Pixels], alphas: Sequence[F32 | None]) -> lis
     return [v.mask if v.fixed else np.clip((v.mask - 0.12) / 0.76, 0, 1) for v in views]
 
 
-def _view(image: Pixels, alpha: F32 | None) -> _View:
-    small = Image.fromarray(image)
-    small.thumbnail((WORK_SIDE, WORK_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+def _view(image: Image.Image, alpha: F32 | None) -> _View:
+    scale = min(1.0, WORK_SIDE / max(image.size))
+    size = (max(2, round(image.width * scale)), max(2, round(image.height * scale)))
+    small = image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
     lab = srgb_to_lab(np.asarray(small))
     if alpha is not None:
         shrunk = Image.fromarray(alpha).resize(small.size, Image.Resampling.BOX)
         mask = np.asarray(shrunk, np.float32)
     else:
         r = regions(lab)
-        mask = _sharpen(enclosed(first_guess(r)[r.labels]))
+        mask = sharpen(enclosed(first_guess(r)[r.labels]))
     right = np.square(np.diff(lab, axis=1)).sum(-1)
     down = np.square(np.diff(lab, axis=0)).sum(-1)
     spread = 2 * (float(right.mean()) + float(down.mean())) / 2 + 8.0
@@ -99,7 +100,8 @@ def _settle(r: Regions, background: F32, foreground: F32) -> F32:
 # -- colour models over the whole set ---------------------------------------------------------
 
 L_BINS, AB_BINS, BIN = 17, 32, 6.0
-FLOOR = 2e-5  # density of a colour never seen: keeps rare colours undecided
+FLOOR = 2e-5  # density of a colour never seen among the subject's: keeps rare ones undecided
+UNSEEN = 8e-5  # and among the background's; higher, so a colour seen in neither is background
 
 
 def _bins(lab: F32) -> Ints:
@@ -136,10 +138,10 @@ def _one_round(views: list[_View]) -> None:
         subject = _shared(own, trusts, index)
         beside = _histogram(view.bins, (1 - view.mask) ** 2)
         around = 0.5 * beside + 0.5 * _histogram(view.bins, _rim(view.mask.shape))
-        colour = np.log((subject + FLOOR) / (around + FLOOR))[view.bins]
+        colour = np.log((subject + FLOOR) / (around + UNSEEN))[view.bins]
         odds = np.clip(colour, -3, 3) + _place_odds(view.mask)
         chance = (1 / (1 + np.exp(-odds))).astype(np.float32)
-        mask = _sharpen(enclosed(_walk(chance, view.right, view.down)))
+        mask = sharpen(enclosed(random_walk(chance, view.right, view.down)))
         view.mask = _keep_main(mask, chance)
 
 
@@ -198,7 +200,7 @@ def _place_odds(mask: F32) -> F32:
     var_y = float((weight * np.square(yy - y)).sum()) / total + 0.05**2
     var_x = float((weight * np.square(xx - x)).sum()) / total + 0.05**2
     off = np.square(yy - y) / var_y + np.square(xx - x) / var_x  # 4 = rim of a filled ellipse
-    near = _logit(0.02 + 0.96 * _blur(mask, 4))
+    near = _logit(0.02 + 0.96 * blur(mask, 4))
     frame = np.zeros_like(mask)
     frame[:3], frame[:, :3], frame[:, -3:] = 1.0, 1.0, 1.0
     return 0.7 * near - 0.8 * np.clip(off - 4, 0, 12) - 0.8 * frame
@@ -206,71 +208,6 @@ def _place_odds(mask: F32) -> F32:
 
 def _logit(p: F32) -> F32:
     return np.log(p / (1 - p))
-
-
-def _walk(chance: F32, right: F32, down: F32, hold: float = 0.08) -> F32:
-    """Minimise sum w (x_i - x_j)^2 + hold sum (x - chance)^2 by conjugate gradients."""
-
-
-    def apply(x: F32) -> F32:
-        y = hold * x
-        flow = right * (x[:, 1:] - x[:, :-1])
-        y[:, 1:] += flow
-        y[:, :-1] -= flow
-        flow = down * (x[1:] - x[:-1])
-        y[1:] += flow
-        y[:-1] -= flow
-        return y
-
-    x = chance.copy()
-    residual = hold * chance - apply(x)
-    direction = residual.copy()
-    norm = float((residual * residual).sum())
-    for _ in range(40):
-        if norm < 1e-6:
-            break
-        moved = apply(direction)
-        step = norm / float((direction * moved).sum())
-        x += step * direction
-        residual -= step * moved
-        fresh = float((residual * residual).sum())
-        direction = residual + (fresh / norm) * direction
-        norm = fresh
-    return np.clip(x, 0, 1)
-
-
-# -- mask shapes ------------------------------------------------------------------------------
-
-
-def enclosed(mask: F32) -> F32:
-    """Raise what has subject on all four sides (a white clock face inside its ring)."""
-    left = np.maximum.accumulate(mask, axis=1)
-    right = np.maximum.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
-    up = np.maximum.accumulate(mask, axis=0)
-    down = np.maximum.accumulate(mask[::-1], axis=0)[::-1]
-    inside = np.minimum(np.minimum(left, right), np.minimum(up, down))
-    return np.maximum(mask, 0.85 * inside)
-
-
-def _sharpen(mask: F32, steepness: float = 10.0) -> F32:
-    """Push towards 0 and 1 about the level that best parts the two (Otsu)."""
-    level = float(np.clip(otsu(mask), 0.25, 0.65))
-    return (1 / (1 + np.exp(-steepness * (mask - level)))).astype(np.float32)
-
-
-def otsu(values: F32) -> float:
-    """The level in 0..1 with the greatest variance between the two sides."""
-    counts, edges = np.histogram(values, bins=64, range=(0.0, 1.0))
-    centres = (edges[1:] + edges[:-1]) / 2
-    below = np.cumsum(counts)
-    sums = np.cumsum(counts * centres)
-    above = below[-1] - below
-    valid = (below > 0) & (above > 0)
-    if not valid.any():
-        return 0.5
-    gap = sums[-1] * below - sums * below[-1]
-    score = np.where(valid, np.square(gap) / np.maximum(below * above, 1), 0)
-    return float(edges[1:][int(score.argmax())])
 
 
 def _keep_main(mask: F32, chance: F32) -> F32:
@@ -285,62 +222,3 @@ def _keep_main(mask: F32, chance: F32) -> F32:
     score[0] = 0
     weak = (score < 0.35 * score.max())[labels] & (labels > 0)
     return np.where(weak, 0.1 * mask, mask).astype(np.float32)
-
-
-def components(solid: npt.NDArray[np.bool_]) -> tuple[Ints, int]:
-    """4-connected pieces: labels [h, w] (0 = outside, 1..count)."""
-    height, width = solid.shape
-    ids = np.where(solid, np.arange(1, height * width + 1).reshape(height, width), 0)
-    while True:
-        spread = ids.copy()
-        spread[1:] = np.maximum(spread[1:], ids[:-1])
-        spread[:-1] = np.maximum(spread[:-1], ids[1:])
-        spread[:, 1:] = np.maximum(spread[:, 1:], ids[:, :-1])
-        spread[:, :-1] = np.maximum(spread[:, :-1], ids[:, 1:])
-        spread = np.where(solid, spread, 0)
-        # Jump to the label of the pixel that gave the label: long snakes settle in few rounds.
-        spread = np.where(solid, np.concatenate([[0], spread.ravel()])[spread], 0)
-        if np.array_equal(spread, ids):
-            break
-        ids = spread
-    names, labels = np.unique(ids, return_inverse=True)
-    labels = labels.reshape(height, width)
-    if names[0] != 0:
-        labels = labels + 1
-    return labels, int(labels.max())
-
-
-def refine_mask(image: Pixels, mask: F32, radius_share: float = 0.02) -> F32:
-    """Move the mask's edges onto the picture's (colour guided filter on each channel, averaged).
-
-    image: [H, W, 3] uint8, mask: [H, W]; same size out (He et al. 2010).
-    """
-    radius = max(2, round(radius_share * image.shape[0]))
-    lab = srgb_to_lab(image) / 100
-    mean_m = _blur(mask, radius)
-    total = np.zeros_like(mask)
-    weight = np.zeros_like(mask)
-    for channel in range(3):
-        guide = lab[..., channel]
-        mean_g = _blur(guide, radius)
-        covariance = _blur(guide * mask, radius) - mean_g * mean_m
-        variance = _blur(guide * guide, radius) - mean_g * mean_g
-        slope = covariance / (variance + 1e-3)
-        offset = mean_m - slope * mean_g
-        trust = covariance * covariance / (variance + 1e-3) + 1e-4  # mask variance it explains
-        total += trust * (_blur(slope, radius) * guide + _blur(offset, radius))
-        weight += trust
-    return np.clip(total / weight, 0, 1).astype(np.float32)
-
-
-def _blur(values: F32, radius: int) -> F32:
-    """Mean over a (2 radius + 1) square, edges repeated, by running sums."""
-    for axis in (0, 1):
-        width = [(0, 0), (0, 0)]
-        width[axis] = (radius + 1, radius)
-        sums = np.cumsum(np.pad(values, width, mode="edge"), axis=axis, dtype=np.float64)
-        n, span = values.shape[axis], 2 * radius + 1
-        upper = np.take(sums, np.arange(span, span + n), axis=axis)
-        lower = np.take(sums, np.arange(0, n), axis=axis)
-        values = ((upper - lower) / span).astype(np.float32)
-    return values
