@@ -28,7 +28,7 @@ MAP_BYTES = (64 << 30, 4 << 30, 512 << 20)
 MAX_READERS = 1024
 
 _DISK = {
-    errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
     errno.ENOMEM, errno.EMFILE, errno.ENFILE,
 }  # fmt: skip
 
@@ -280,9 +280,14 @@ def _from_lmdb(error: Any, folder: Path) -> LfsdError:
     if isinstance(error, lmdb.MemoryError):
         return ResourceError(f"out of memory while reading the records in {where}")
     code = errno.EIO if isinstance(error, lmdb.DiskError) else getattr(error, "code", 0)
+    if code == errno.EIO:
+        # LMDB reports a write that a full disk cut short as an I/O error: it may be either.
+        free = byte_count(free_bytes(folder))
+        return ResourceError(
+            f"the disk is full or failing ({free} free): the records in {where} could not be "
+            "read or written; the store is as it was before",
+            "free some disk space, then run the same command again; else check the disk",
+        )
     if code in _DISK:
-        # A full disk reaches us as "Input/output error" (a short write inside LMDB).
-        if code == errno.EIO and free_bytes(folder) < 1 << 20:
-            code = errno.ENOSPC
         return from_os_error(OSError(code, os.strerror(code)), "using the records in", folder)
     return StoreCorruptError(f"the records in {where} are damaged: {error}")

@@ -34,8 +34,11 @@ def write_format(home: Path, info: StoreInfo, tmp: Path) -> None:
     write_file(home / FORMAT_FILE, json.dumps(content, indent=1).encode() + b"\n", tmp)
 
 
-def check_format(home: Path) -> None:
-    """Refuse a folder that is no store, a damaged format file, and a schema we do not know."""
+def check_format(home: Path) -> tuple[int, object]:
+    """Return the schema and the store's id that the format file gives.
+
+    Refuses a folder that is no store, a damaged format file, and a schema we do not know.
+    """
     path = home / FORMAT_FILE
     where = printable(str(home), 300)
     with disk_errors("opening", path):
@@ -52,6 +55,7 @@ def check_format(home: Path) -> None:
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise StoreCorruptError(f"{where}/{FORMAT_FILE} names no schema number")
     check_schema(schema, where)
+    return schema, content.get("id")
 
 
 def check_schema(schema: int, where: str) -> None:

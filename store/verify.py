@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from store import commit, history
 from store.env import Table, Txn, number_key
 from store.errors import LfsdError
-from store.reading import Reader
+from store.reading import INFO, Reader
 from store.records import Alive, Concept, Session, concept_id, replay
+from store.schema import FORMAT_FILE, StoreInfo, check_format
 from store.text import printable
 
 
@@ -27,7 +28,7 @@ def verify(store: Reader, *, data: bool = False) -> list[str]:
     if problems:
         return problems  # LMDB itself could crash on what it finds there
     with store.read() as txn:
-        for check in (_sessions, _index):
+        for check in (_info, _sessions, _index):
             problems.extend(_until_error(check(store, txn)))
         problems.extend(_blobs(store, txn, data))
     return problems
@@ -45,6 +46,13 @@ def _until_error(found: Iterator[str]) -> Iterator[str]:
         yield from found
     except LfsdError as error:
         yield error.message
+
+
+def _info(store: Reader, txn: Txn) -> Iterator[str]:
+    """Check what the store says of itself against what the format file says to people."""
+    info = txn.need(Table.META, INFO, StoreInfo)
+    if check_format(store.home) != (info.schema, info.id):
+        yield f"{printable(str(store.home / FORMAT_FILE), 300)} belongs to another store"
 
 
 def _sessions(store: Reader, txn: Txn) -> Iterator[str]:

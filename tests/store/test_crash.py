@@ -10,8 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import lmdb
@@ -24,23 +22,9 @@ from tests.store.helpers import BASE, REPO, learn, script, state
 from tests.store.operations import OPERATIONS, prepare
 
 
-@pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: thousands of real fsyncs would take minutes.
-
-    What these tests check does not depend on the disk: a kill keeps what the kernel has.
-    """
-    shm = Path("/dev/shm")
-    if not os.access(shm, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=shm) as folder:
-        yield Path(folder)
-
-
-def test_kill_at_every_call(memory: Path) -> None:
+def test_kill_at_every_call(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.store.kill_loop", str(memory)],
+        [sys.executable, "-m", "tests.store.kill_loop", str(tmp_path)],
         cwd=REPO, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -101,8 +85,8 @@ def strike(code: int):
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "for good"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_call_failing(memory: Path, operation: str, code: int, lasting: bool) -> None:
-    template, home = memory / "template", memory / "home"
+def test_every_call_failing(tmp_path: Path, operation: str, code: int, lasting: bool) -> None:
+    template, home = tmp_path / "template", tmp_path / "home"
     prepare(template)
     refused = 0
     for n in range(1, 500):
@@ -134,8 +118,8 @@ def test_every_call_failing(memory: Path, operation: str, code: int, lasting: bo
     assert not counter.struck and refused >= 3
 
 
-def test_creation_failing_at_every_call(memory: Path) -> None:
-    home = memory / "home"
+def test_creation_failing_at_every_call(tmp_path: Path) -> None:
+    home = tmp_path / "home"
     for n in range(1, 500):
         shutil.rmtree(home, ignore_errors=True)
         with faults(Counter(n, strike(errno.ENOSPC))) as counter:
