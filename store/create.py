@@ -8,7 +8,7 @@ import msgspec
 from store import commit
 from store.env import Records, Table
 from store.errors import LfsdError, StoreCorruptError, UsageError
-from store.files import disk_errors, fsync_folder, make_folder, sweep
+from store.files import disk_errors, fsync_folder, is_file, make_folder, sweep
 from store.reading import INFO
 from store.records import BaseRef
 from store.schema import FORMAT_FILE, SCHEMA, StoreInfo, write_format
@@ -19,8 +19,7 @@ FOLDERS = ("records", "blobs", "sessions", "tmp", "work")
 
 def is_store(home: Path) -> bool:
     """Say whether there is a store in a folder."""
-    with disk_errors("opening", home):
-        return (home / FORMAT_FILE).is_file()
+    return is_file(home / FORMAT_FILE)
 
 
 def refuse_existing(home: Path) -> None:

@@ -221,9 +221,10 @@ def check_meta_pages(path: Path) -> None:
     LMDB maps the file and follows its meta page; a page behind the end of the file is a SIGBUS.
     """
     with disk_errors("opening", path):
-        size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(1 << 17)
+            # After the read: a writer beside us lengthens the file before it says so in the head.
+            size = os.fstat(file.fileno()).st_size
     shown = printable(str(path), 300)
     pages = _last_pages(head)
     if not pages:

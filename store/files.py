@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,8 +41,9 @@ def from_os_error(error: OSError, doing: str, path: Path, size: int = 0) -> Lfsd
             "free some disk space, then run the same command again",
         )
     if code in _REFUSED:
+        verb = "read" if doing in ("reading", "opening") else "write"
         return UsageError(
-            f"cannot write {where}: {reason}", "choose a folder you may write with --home FOLDER"
+            f"cannot {verb} {where}: {reason}", f"choose a folder you may {verb} with --home FOLDER"
         )
     if code in (errno.ENOMEM, errno.EMFILE, errno.ENFILE):
         return ResourceError(f"out of memory or file handles while {doing} {where}: {reason}")
@@ -60,6 +62,15 @@ def free_bytes(path: Path) -> int:
         with suppress(OSError):
             return shutil.disk_usage(folder).free
     return 0
+
+
+def is_file(path: Path) -> bool:
+    """Say whether a file is there; UsageError where we may not look (newer pathlibs say no)."""
+    with disk_errors("opening", path):
+        try:
+            return stat.S_ISREG(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
 
 def make_folder(path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from store.errors import NotFoundError, SchemaError, StoreCorruptError
-from store.files import disk_errors, write_file
+from store.files import disk_errors, is_file, write_file
 from store.records import BaseRef
 from store.text import printable
 
@@ -41,9 +41,9 @@ def check_format(home: Path) -> tuple[int, object]:
     """
     path = home / FORMAT_FILE
     where = printable(str(home), 300)
+    if not is_file(path):
+        raise NotFoundError(f"there is no store in {where}", "make one with: lfsd init")
     with disk_errors("opening", path):
-        if not path.is_file():
-            raise NotFoundError(f"there is no store in {where}", "make one with: lfsd init")
         data = path.read_bytes()
     try:
         content: Any = json.loads(data)

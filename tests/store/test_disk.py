@@ -122,3 +122,21 @@ def test_byte_counts(size: int, said: str) -> None:
 def test_printable_escapes_what_a_terminal_would_obey() -> None:
     assert printable("héllo\x1b[2J\n\x9b\udcff") == "héllo\\x1b[2J\\n\\x9b\\udcff"
     assert len(printable("x" * 500)) == 120
+
+
+def test_a_home_we_may_not_enter_is_not_called_empty() -> None:
+    """`cannot read`, not `no store here`: a store that cannot be seen must not be made anew."""
+    with tempfile.TemporaryDirectory() as root:
+        home = Path(root) / "home"
+        Store.create(home, BASE).close()
+        home.chmod(0o000)
+        out = run(
+            "import os, pathlib, sys; from store import Store, UsageError\n"
+            "if os.getuid() == 0: os.setuid(65534)\n"
+            "for attempt in (Store.open, Store.exists):\n"
+            "    try: attempt(pathlib.Path(sys.argv[1])); print('made it')\n"
+            "    except UsageError as error: print(error.message)\n",
+            str(home),
+        )
+        home.chmod(0o700)
+        assert [line.startswith("cannot read") for line in out.splitlines()] == [True, True]

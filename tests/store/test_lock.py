@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -127,3 +128,28 @@ def test_a_forked_child_reads_and_leaves_the_lock_alone(home: Path) -> None:
         str(home),
     )
     assert out.split() == ["1", "0", "True"]
+
+
+def test_threads_of_one_process_read_while_it_writes(home: Path) -> None:
+    wrong: list[str] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        with Store.open(home) as reader:
+            while not stop.is_set():
+                tokens = [concept.token for concept in reader.concepts()]
+                if tokens != [f"V{n}" for n in range(1, len(tokens) + 1)]:
+                    wrong.append(repr(tokens))
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        with Store.open(home, write=True) as store:
+            for n in range(2, 30):
+                learn(store, f"V{n}", n)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
