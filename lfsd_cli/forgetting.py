@@ -9,6 +9,11 @@ KEPT = 0.95
 WORN = 0.85
 # Change of cosine similarity beyond which a class noun counts as drifting toward a concept.
 NOTICEABLE = 0.02
+LEGEND = (
+    "fidelity: how much its pictures look like its photos (1 is the same)",
+    "kept: change of fidelity since it was learned; below 0 is forgetting (PCF)",
+    "toward: how much plain class pictures moved to a concept's photos; 0 is best (RCF)",
+)
 
 
 def print_report(out: Output, report: dict[str, Any]) -> None:
@@ -21,11 +26,9 @@ def print_report(out: Output, report: dict[str, Any]) -> None:
     _concepts(out, report)
     out.line()
     _nouns(out, report)
-    out.note(
-        "\nfidelity: how much its pictures look like its photos (1 is the same)."
-        "\nkept: change of fidelity since it was learned; below 0 is forgetting (PCF)."
-        "\ntoward: how much plain class pictures moved to a concept's photos; 0 is best (RCF)."
-    )
+    out.note()
+    for line in LEGEND:
+        out.note(line)
 
 
 def print_quick_check(out: Output, metrics: dict[str, Any]) -> None:

@@ -82,7 +82,13 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        table = Table(
+            box=None,
+            pad_edge=False,
+            padding=(0, 2, 0, 0),
+            header_style="bold",
+            show_header=any(columns),
+        )
         for name in columns:
             table.add_column(name, justify="right" if name in right else "left", overflow="fold")
         for r, row in enumerate(rows):
@@ -94,7 +100,10 @@ class Output:
         console = _console(sys.stdout)
         with console.capture() as captured:
             console.print(table)
-        self._write(sys.stdout, captured.get())
+        text = captured.get()
+        if not sys.stdout.isatty():
+            text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+        self._write(sys.stdout, text)
 
     # ---- narration: stderr --------------------------------------------------------------------
     @property
@@ -102,8 +111,8 @@ class Output:
         """True where a person reads stderr (not quiet, not JSON, not a secondary process)."""
         return self.mode is Mode.HUMAN and not self.log_json and not self.silent
 
-    def note(self, text: object) -> None:
-        """Tell the person what happens; nothing in quiet and JSON mode."""
+    def note(self, text: object = "") -> None:
+        """Tell the person what happens, in one line; nothing in quiet and JSON mode."""
         if self.narrates:
             self._write(sys.stderr, clean(text) + "\n")
 

@@ -92,7 +92,8 @@ def demo(
         call.out.line(f"{out / 'all.png'}  all of them")
         call.out.line()
         print_report(call.out, report)
-        call.out.note(f"\ntook {human_seconds(monotonic() - began)}. Now with your own photos:")
+        call.out.note()
+        call.out.note(f"took {human_seconds(monotonic() - began)}. Now with your own photos:")
         call.out.note("  lfsd learn ./photos --token V1 --class cat")
 
     call.out.result(

@@ -241,7 +241,8 @@ def _report(call: Call, narrator: Narrator, session: "Session") -> int:
         if narrator.contact_sheet is not None:
             out.line(f"  what the model saw: {narrator.contact_sheet}")
         print_quick_check(out, session.metrics)
-        out.note(f'\nnext: lfsd gen "a {concept.token} {concept.class_noun} on a beach"')
+        out.note()
+        out.note(f'next: lfsd gen "a {concept.token} {concept.class_noun} on a beach"')
 
     call.out.result(document, human=human, quiet=[session.id])
     return len(concept.refused)

@@ -61,4 +61,5 @@ def _human(call: Call, detail: dict[str, Any]) -> None:
         out.line()
         out.line("Measured when it was learned")
         out.table(["", ""], [(name, f"{value:.4g}") for name, value in numbers.items()], right=[""])
-    out.note(f'\ndraw it: lfsd gen "a {detail["token"]} {detail["class"]} on a beach"')
+    out.note()
+    out.note(f'draw it: lfsd gen "a {detail["token"]} {detail["class"]} on a beach"')

@@ -22,7 +22,8 @@ def tui(call: Call) -> None:
     """Browse and draw on the whole screen."""
     from store.errors import UsageError
 
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # Textual draws on stderr, so that stdout could stay data.
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise UsageError(
             "`lfsd tui` needs a terminal", "in scripts use: lfsd ls, lfsd log, lfsd gen"
         )

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import ClassVar
 
+from rich.text import Text
 from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.widgets import (
     DataTable,
     Footer,
@@ -86,11 +86,11 @@ class LfsdApp(App[None]):
         concepts = self.query_one("#concepts", DataTable)
         concepts.clear()
         for row in self._snapshot.concepts:
-            concepts.add_row(*map(Content, row.cells), key=row.token)
+            concepts.add_row(*map(Text, row.cells), key=row.token)
         sessions = self.query_one("#sessions", DataTable)
         sessions.clear()
         for cells in self._snapshot.sessions:
-            sessions.add_row(*map(Content, cells))
+            sessions.add_row(*map(Text, cells))
         if not self._snapshot.concepts:
             self.query_one("#detail", Static).update(EMPTY)
 

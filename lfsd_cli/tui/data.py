@@ -32,7 +32,7 @@ class Snapshot:
     sessions: list[tuple[str, ...]]
 
 
-CONCEPT_COLUMNS = ("token", "class", "session", "photos", "contexts", "size", "learned")
+CONCEPT_COLUMNS = ("token", "class", "session", "photos", "contexts", "size")
 SESSION_COLUMNS = ("", "session", "id", "change", "took", "when")
 
 
@@ -53,7 +53,6 @@ def read(home: Path) -> Snapshot:
                 str(len(concept.photos)),
                 str(len(concept.contexts)),
                 human_bytes(concept_bytes(store, concept)),
-                local_time(concept.created),
             )
             concepts.append(
                 ConceptRow(concept.token, clean(concept.class_noun), cells, _detail(facts))
@@ -81,6 +80,7 @@ def _detail(facts: dict[str, object]) -> str:
     lines = [
         f"{facts['token']}: a {clean(facts['class'])}",
         "",
+        f"learned   {local_time(str(facts['created']))}",
         f"photos    {', '.join(clean(photo['name']) for photo in photos)}",
         f"contexts  {', '.join(clean(name) for name in contexts)}",
         f"steps     {settings.get('steps', '')}",
