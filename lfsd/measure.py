@@ -69,10 +69,20 @@ class Plan:
     drift_steps: int = 25
     drift_every: int = 1
     """Compare predictions at every so many steps of the base's trajectory."""
+    concepts: int | None = None
+    """Draw so many concepts at most: the newest and a spread of the others. None is all."""
     seed: int = 1000
 
 
-QUICK = Plan(pictures=2, scenes=2, steps=8, drift_every=5)
+QUICK = Plan(pictures=2, scenes=2, steps=8, drift_steps=10, drift_every=2, concepts=6)
+
+
+def some_subjects(subjects: Sequence[Subject], limit: int | None) -> list[Subject]:
+    """The newest subject and an even spread of the others, oldest included, in their order."""
+    if limit is None or len(subjects) <= limit:
+        return list(subjects)
+    picked = np.linspace(0, len(subjects) - 1, max(limit, 1)).round().astype(int)
+    return [subjects[i] for i in ([-1] if limit <= 1 else picked)]
 
 
 @torch.no_grad()
@@ -183,6 +193,8 @@ def measure(
     """
     started = time.monotonic()
     plan = plan or Plan()
+    references = {s.token: s.reference for s in subjects}
+    subjects = some_subjects(subjects, plan.concepts)
     drawings = sum(s.session <= state.number for state in sessions for s in subjects)
     chosen = [s for s in subjects if focus is None or s.token in focus]
     total = drawings + len(chosen) + 2 * len({s.class_noun for s in chosen})
@@ -197,7 +209,6 @@ def measure(
     finally:
         adapter.load(kept)
     head = pictures[sessions[-1].number] if sessions else {}
-    references = {s.token: s.reference for s in subjects}
     figures = {s.token: fidelity(head[s.token], s.reference) for s in subjects if s.token in head}
     for token, value in figures.items():
         on_event(Measured(f"fidelity {token}", value))

@@ -13,6 +13,7 @@ from lfsd.errors import LfsdError
 from lfsd.events import Event, Measured
 from lfsd.events import Sampling as SamplingEvent
 from lfsd.figures import (
+    _rounded,
     cosines,
     fidelity,
     nearest_shares,
@@ -31,6 +32,7 @@ from lfsd.measure import (
     Subject,
     measure,
     prediction_drift,
+    some_subjects,
 )
 from lfsd.sampler import Sampling
 from lfsd.settings import Settings
@@ -212,6 +214,13 @@ def test_quick_report_of_the_head_alone(
     assert set(report.rcf["dog"]) == {"drift", "toward", "away"}
 
 
+def test_a_long_life_is_sampled() -> None:
+    subjects = [Subject(f"V{i}", "cat", i, X) for i in range(20)]
+    assert some_subjects(subjects, None) == some_subjects(subjects, 20) == subjects
+    assert [s.session for s in some_subjects(subjects, 4)] == [0, 6, 13, 19]
+    assert [s.session for s in some_subjects(subjects, 1)] == [19]
+
+
 def test_nothing_learned_yet(equipped: tuple[BaseModel, Adapter], judge: Judge) -> None:
     base, adapter = equipped
     report = measure(base, adapter, judge, [], [SessionState(0, lambda: None)], plan=SMALL)
@@ -219,6 +228,4 @@ def test_nothing_learned_yet(equipped: tuple[BaseModel, Adapter], judge: Judge) 
 
 
 def test_a_tiny_drift_is_not_rounded_to_zero() -> None:
-    from lfsd.figures import _rounded
-
     assert _rounded({"drift": 1.23456789e-9}) == {"drift": 1.23457e-9}
