@@ -63,6 +63,7 @@ class Adapter:
             parameter.data = parameter.data.to(base.device, torch.float32)
         self.trainable(True)
         self.snapshot_teacher()
+        self._fresh = self.state()
 
     def parameters(self, name: str = STUDENT) -> list[nn.Parameter]:
         """The LoRA matrices of one of the two, in a fixed order."""
@@ -94,10 +95,7 @@ class Adapter:
         """Put `state` in place; None is the untouched base. UsageError if its shape is another
         one."""
         if state is None:
-            for key, parameter in self.named(name):
-                if key.endswith("lora_B.weight"):
-                    parameter.zero_()
-            return
+            state = self._fresh
         mine = {key: tuple(p.shape) for key, p in self.named(name)}
         theirs = {key: tuple(a.shape) for key, a in state.items()}
         if mine != theirs:

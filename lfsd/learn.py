@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 
 from lfsd import checkpoint as saved
@@ -366,6 +366,11 @@ def make_accelerator(base: BaseModel, settings: Settings) -> Accelerator:
         mixed_precision="fp16" if base.dtype == torch.float16 else "no",
         gradient_accumulation_steps=settings.grad_accumulation,
     )
+
+
+def wait_for_everyone() -> None:
+    """Wait until all processes of an `accelerate launch` are here; nothing when there is one."""
+    PartialState().wait_for_everyone()
 
 
 def session_about(

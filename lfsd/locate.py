@@ -83,6 +83,16 @@ def layout_of(folder: Path) -> str:
     return "sdxl" if index.get("text_encoder_2", [None])[0] else "sd"
 
 
+def native_resolution(folder: Path) -> int:
+    """The side in pixels that the base draws at, from its configuration alone."""
+    try:
+        unet = json.loads((folder / "unet" / "config.json").read_text())
+        vae = json.loads((folder / "vae" / "config.json").read_text())
+        return int(unet["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BaseUnavailableError(f"cannot read the configuration of {folder}", _HINT) from error
+
+
 def content_hash(folder: Path) -> str:
     """sha256 over the sorted (relative path, sha256) of the files that make the base what it is."""
     files = [folder / "model_index.json"]

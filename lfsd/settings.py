@@ -75,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Distil prompts of earlier concepts (data-free replay)."""
     pool_empty: bool = True
     """Distil the empty prompt, which classifier-free guidance relies on."""
-    pool_size: int = 12
+    pool_size: int = 8
     """Trajectories in the pool; each gives `distill_steps` pairs of latent and teacher
     prediction."""
     pool_refresh: int = 0

@@ -10,7 +10,8 @@ import copy
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -60,6 +61,20 @@ class TokenTable(nn.Module):
         return torch.where((ids >= self.first)[..., None], picked.to(known.dtype), known)
 
 
+class Tokenizers(NamedTuple):
+    """The tokenizers of a base that is not loaded otherwise."""
+
+    pristine_tokenizers: list[Any]
+
+
+def load_tokenizers(folder: Path) -> Tokenizers:
+    """The tokenizers in a base's folder, one per text encoder."""
+    from transformers import CLIPTokenizer
+
+    names = [n for n in ("tokenizer", "tokenizer_2") if (folder / n).is_dir()]
+    return Tokenizers([CLIPTokenizer.from_pretrained(folder / n) for n in names])
+
+
 class FoundTokens(NamedTuple):
     """Tokens in a prompt: `known` in order of appearance; `unsure` are (word, what was probably
     meant)."""
@@ -68,7 +83,7 @@ class FoundTokens(NamedTuple):
     unsure: list[tuple[str, str | None]]
 
 
-def check_token(token: str, base: "BaseModel", taken: Iterable[str]) -> None:
+def check_token(token: str, base: "BaseModel | Tokenizers", taken: Iterable[str]) -> None:
     """UsageError if `token` breaks the grammar, is taken (in any case), or is a word the base
     knows."""
     if not TOKEN_GRAMMAR.fullmatch(token):

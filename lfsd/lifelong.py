@@ -1,0 +1,461 @@
+"""LifelongModel: one base, one adapter, one store; the only thing that front ends use.
+
+torch is imported when something is learned, drawn or measured, and not before.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lfsd.errors import UsageError
+from lfsd.events import EventCallback, Notice, Stage, ignore
+from lfsd.locate import POCKET, locate_base, native_resolution, resolve_base
+from lfsd.settings import Settings
+from store.records import Concept, Session
+from store.store import Store
+
+if TYPE_CHECKING:
+    from lfsd.adapter import Adapter
+    from lfsd.base import BaseModel
+    from lfsd.context import ConceptContext
+    from lfsd.generate import Picture
+    from lfsd.judge import Judge
+    from lfsd.measure import Report, Subject
+    from lfsd.photos import Intake
+
+SHAPE = ("rank", "alpha", "targets")
+"""Settings that the first session fixes, because there is one adapter for life."""
+
+
+class LifelongModel:
+    """A text-to-image model that is taught one subject after another and keeps them all.
+
+    Reading needs no lock; what changes the store takes its writer lock for as long as it lasts.
+    """
+
+    def __init__(self, store: Store, device: str = "auto", precision: str = "auto") -> None:
+        self._store, self._device, self._precision = store, device, precision
+        self._base: BaseModel | None = None
+        self._adapter: Adapter | None = None
+        self._judge: Judge | None = None
+        self._standing: str | None = None  # the session whose tokens and adapter are in place
+
+    @classmethod
+    def create(
+        cls,
+        home: Path,
+        base: str = POCKET,
+        revision: str | None = None,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> "LifelongModel":
+        """Make a store in `home`, pinned to `base`: "pocket", a folder or a hub id.
+
+        BaseUnavailableError if there is no such base; UsageError if there is a store already.
+        """
+        if Store.exists(home):
+            raise UsageError(
+                f"there is a store in {home} already", "use it, or name another --home"
+            )
+        Store.create(home, resolve_base(base, revision)).close()
+        return cls.open(home, device=device, precision=precision)
+
+    @classmethod
+    def open(cls, home: Path, *, device: str = "auto", precision: str = "auto") -> "LifelongModel":
+        """Open the store in `home`; NotFoundError if there is none."""
+        return cls(Store.open(home), device, precision)
+
+    def close(self) -> None:
+        """Let go of the store and the model."""
+        self._store.close()
+        self._base = self._adapter = self._judge = None
+
+    def __enter__(self) -> "LifelongModel":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def store(self) -> Store:
+        """The store, for reading."""
+        return self._store
+
+    @property
+    def home(self) -> Path:
+        """The store's folder."""
+        return self._store.home
+
+    # what is known
+
+    def concepts(self, at: str | None = None) -> list[Concept]:
+        """The concepts alive at a session (default: now), in order of learning."""
+        return self._store.concepts(at)
+
+    def sessions(self) -> list[Session]:
+        """The sessions from the first to where the model stands."""
+        return self._store.sessions()
+
+    # what changes the store
+
+    def preflight(
+        self,
+        photos: Sequence[Path],
+        token: str,
+        class_noun: str,
+        captions: Path | None = None,
+        *,
+        resolution: int | None = None,
+        strict: bool = False,
+    ) -> "Intake":
+        """What `learn` would use and refuse; nothing is learned. Raises as `learn` would."""
+        from lfsd.photos import intake
+
+        self._check_token(token)
+        if not class_noun.strip():
+            raise UsageError("the class is empty", "name it plainly: --class dog")
+        side = resolution or native_resolution(self._folder())
+        return intake(
+            photos, resolution=side, captions=captions, class_noun=class_noun, strict=strict
+        )
+
+    def learn(
+        self,
+        photos: Sequence[Path],
+        *,
+        token: str,
+        class_noun: str,
+        settings: Settings | None = None,
+        captions: Path | None = None,
+        strict: bool = False,
+        resume: bool = False,
+        on_event: EventCallback = ignore,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Session:
+        """Teach a new concept and commit it as one session, measured.
+
+        Raises UsageError (token, class, no usable photo), PhotosRefusedError (`strict`),
+        StoreBusyError, InterruptedLearning (after a checkpoint, when `should_stop` says so).
+        Under `accelerate launch` every process calls this; the main one alone writes.
+        """
+        from lfsd.teaching import Lesson
+
+        settings = self._lifelong_settings(settings or Settings(), on_event)
+        class_noun = " ".join(class_noun.split())
+        with self._writer():
+            on_event(Stage("photos"))
+            found = self.preflight(
+                photos,
+                token,
+                class_noun,
+                captions,
+                resolution=settings.resolution,
+                strict=strict,
+            )
+            try:
+                lesson = Lesson(self, token, class_noun, found, settings, on_event)
+                return lesson.run(resume=resume, should_stop=should_stop)
+            finally:
+                # whatever is in memory now, the store decides what comes next
+                self._standing = None
+
+    def remove(self, token: str) -> Session:
+        """Forget a concept: its token, rows and contexts are no longer used. `undo` brings it
+        back."""
+        with self._writer() as store:
+            return store.commit_rm(token)
+
+    def rename(self, old: str, new: str) -> Session:
+        """Give a concept another token; what was learned stays as it is."""
+        with self._writer() as store:
+            self._check_token(new, own=old)
+            return store.commit_rename(old, new)
+
+    def undo(self) -> Session:
+        """Go back one session; adapter, rows and contexts are bit for bit those of before."""
+        with self._writer() as store:
+            return store.undo()
+
+    def goto(self, ref: str) -> Session:
+        """Stand at another session: a number, an id, HEAD~2."""
+        with self._writer() as store:
+            return store.goto(ref)
+
+    # what draws
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        n: int = 1,
+        seed: int | None = None,
+        steps: int = 30,
+        guidance: float | None = None,
+        context: bool = True,
+        context_strength: float | None = None,
+        as_of: str | None = None,
+        negative: str = "",
+        on_event: EventCallback = ignore,
+        **sampling: Any,
+    ) -> "list[Picture]":
+        """Draw `n` pictures; tokens in the prompt, as whole words, bring their concepts.
+
+        `as_of` draws with the model as it was after that session; further keywords are fields of
+        `lfsd.sampler.Sampling`. NotFoundError if there is no such session.
+        """
+        from lfsd.generate import generate
+
+        session = self._store.session(as_of or "HEAD")
+        concepts = self._store.concepts(session.id)
+        used = self._find(prompt, concepts, on_event)
+        base, adapter = self.stand_at(session)
+        chosen = self.sampling(session, steps=steps, negative=negative, **sampling)
+        chosen = _replace(chosen, guidance=guidance, context_strength=context_strength)
+        if not context:
+            chosen = _replace(chosen, icgen="off")
+        on_event(Stage("sampling"))
+        return generate(
+            base,
+            adapter,
+            prompt,
+            n=n,
+            seed=seed,
+            sampling=chosen,
+            contexts=[c for c in map(self.context_of, used) if c is not None],
+            concepts=[concept.token for concept in used],
+            session={"id": session.id, "number": session.number},
+            on_event=on_event,
+        )
+
+    def measure(self, quick: bool = False, on_event: EventCallback = ignore) -> "Report":
+        """Measure every concept after every session (quick: as the model stands now, fewer
+        pictures)."""
+        from lfsd.measure import QUICK, Plan, SessionState, measure
+
+        head = self._store.head
+        base, adapter = self.stand_at(head)
+        alive = {c.id for c in self._store.concepts()}
+        line = [s for s in self.sessions() if s.concept is not None and s.concept.id in alive]
+        states = [
+            SessionState(s.number, lambda sha=s.adapter: self.adapter_state(sha)) for s in line
+        ]
+        if line and line[-1].adapter == head.adapter:
+            states = states[-1:] if quick else states
+        elif line:
+            now = SessionState(head.number, lambda: self.adapter_state(head.adapter))
+            states = [now] if quick else [*states, now]
+        on_event(Stage("measuring"))
+        try:
+            return measure(
+                base,
+                adapter,
+                self.judge(),
+                self.subjects(),
+                states,
+                plan=QUICK if quick else Plan(),
+                sampling=self.sampling(head),
+                learned=self.fidelity_when_learned() if quick else None,
+                on_event=on_event,
+            )
+        finally:
+            self._standing = None
+
+    # the model in memory
+
+    def stand_at(
+        self, session: Session, settings: Settings | None = None
+    ) -> "tuple[BaseModel, Adapter]":
+        """Base and adapter with the tokens and weights of `session`."""
+        from lfsd.adapter import Adapter
+        from lfsd.tokens import set_tokens
+
+        base = self.base()
+        settings = self._lifelong_settings(settings or Settings(), ignore, session)
+        wanted = [getattr(settings, name) for name in SHAPE]
+        if self._adapter is not None:
+            if wanted != [getattr(self._adapter.settings, name) for name in SHAPE]:
+                self._adapter.detach()
+                self._adapter = None
+        if self._adapter is None:
+            self._adapter, self._standing = Adapter(base, settings), None
+        self._adapter.settings = settings
+        if self._standing != session.id:
+            rows = {
+                c.token: [row.array() for row in sorted(c.rows, key=lambda row: row.encoder)]
+                for c in self._store.concepts(session.id)
+            }
+            set_tokens(base, rows)
+            self._adapter.load(self.adapter_state(session.adapter))
+            self._standing = session.id
+        return base, self._adapter
+
+    def stand_at_work(self) -> "tuple[BaseModel, Adapter]":
+        """Base and adapter as they are in memory, in the middle of a lesson."""
+        assert self._base is not None and self._adapter is not None
+        return self._base, self._adapter
+
+    def base(self) -> "BaseModel":
+        """The base model, loaded once; BaseMismatchError if it is no longer the one it was."""
+        if self._base is None:
+            from lfsd.base import BaseModel
+
+            pinned = self._store.base
+            found = resolve_base(pinned.id, pinned.revision or None)
+            self._store.check_base(found)
+            self._base = BaseModel.load(
+                pinned.id,
+                pinned.revision or None,
+                device=self._device,
+                precision=self._precision,
+                ref=found,
+            )
+        return self._base
+
+    def judge(self) -> "Judge":
+        """The judge that measures, loaded once: the base's own, or pocket's."""
+        if self._judge is None:
+            from lfsd.judge import Judge
+
+            self._judge = Judge.for_base(self._folder(), self.base().device)
+        return self._judge
+
+    def adapter_state(self, sha: str | None) -> "dict[str, Any] | None":
+        """The adapter stored as a blob, or None for the untouched base."""
+        return None if sha is None else self._store.tensors(sha)
+
+    def context_of(self, concept: Concept) -> "ConceptContext | None":
+        """A concept's stored vision contexts, or None if it has none."""
+        import numpy as np
+
+        from lfsd.context import ConceptContext
+
+        blobs = [self._store.tensors(context.latents) for context in concept.contexts]
+        if not blobs:
+            return None
+        return ConceptContext(
+            concept.token,
+            concept.class_noun,
+            np.stack([blob["latent"] for blob in blobs]),
+            np.stack([blob["mask"] for blob in blobs]),
+        )
+
+    def subjects(self) -> "list[Subject]":
+        """The living concepts as measuring wants them; those without photo embeddings are left
+        out."""
+        from lfsd.measure import Subject
+
+        numbers = {s.id: s.number for s in self.sessions()}
+        return [
+            Subject(
+                c.token,
+                c.class_noun,
+                numbers[c.session],
+                self._store.tensors(c.reference)["photos"],
+                self.context_of(c),
+            )
+            for c in self._store.concepts()
+            if c.reference is not None
+        ]
+
+    def fidelity_when_learned(self) -> dict[str, float]:
+        """Each living concept's fidelity in the quick check of its own session."""
+        tokens = {c.session: c.token for c in self._store.concepts()}
+        found = {}
+        for session in self.sessions():
+            if session.concept is not None and session.id in tokens:
+                value = (session.metrics.get("fidelity") or {}).get(session.concept.token)
+                if value is not None:
+                    found[tokens[session.id]] = float(value)
+        return found
+
+    def sampling(self, session: Session, **changed: Any) -> Any:
+        """How pictures are drawn at `session`: as the last learning session's settings say."""
+        from lfsd.sampler import Sampling
+
+        settings = self._settings_at(session)
+        said: dict[str, Any] = {}
+        if settings is not None:
+            said = {
+                "icgen": settings.icgen,
+                "context_strength": settings.context_strength,
+                "context_fraction": settings.context_fraction,
+                "context_masked": settings.context_mask != "off",
+            }
+        return Sampling(**{**said, **changed})
+
+    # helpers
+
+    @contextmanager
+    def _writer(self) -> Iterator[Store]:
+        """The store open for writing, in the main process; the others go on reading."""
+        if self._store.writable or int(os.environ.get("RANK", "0")):
+            yield self._store
+            return
+        home = self._store.home
+        self._store.close()  # LMDB wants an environment opened once per process
+        try:
+            self._store = Store.open(home, write=True)
+            yield self._store
+        finally:
+            self._store.close()
+            self._store = Store.open(home)
+
+    def _folder(self) -> Path:
+        pinned = self._store.base
+        return locate_base(pinned.id, pinned.revision or None)
+
+    def _check_token(self, token: str, own: str | None = None) -> None:
+        from lfsd.tokens import check_token, load_tokenizers
+
+        taken = [c.token for c in self._store.concepts() if c.token != own]
+        check_token(token, load_tokenizers(self._folder()), taken)
+        if own is None:
+            self._store.check_token(token)
+
+    def _settings_at(self, session: Session) -> Settings | None:
+        """The settings of the last session up to `session` that learned something."""
+        for past in reversed(self._store.sessions(session.id)):
+            if past.kind == "learn" and past.settings:
+                known = {k: v for k, v in past.settings.items() if k in Settings.__struct_fields__}
+                return Settings.from_dict(known)
+        return None
+
+    def _lifelong_settings(
+        self, settings: Settings, on_event: EventCallback, session: Session | None = None
+    ) -> Settings:
+        """`settings` with the adapter's shape as the store's first session fixed it."""
+        past = self._settings_at(session or self._store.head)
+        if past is None:
+            return settings
+        default = Settings()
+        for name in SHAPE:
+            mine, theirs = getattr(settings, name), getattr(past, name)
+            if mine not in (theirs, getattr(default, name)):
+                on_event(Notice(f"{name} stays {theirs}: the first session fixed it"))
+        return settings.changed(**{name: getattr(past, name) for name in SHAPE})
+
+    def _find(
+        self, prompt: str, concepts: Sequence[Concept], on_event: EventCallback
+    ) -> list[Concept]:
+        from lfsd.tokens import find_tokens
+
+        by_token: Mapping[str, Concept] = {c.token: c for c in concepts}
+        found = find_tokens(prompt, list(by_token))
+        for word, meant in found.unsure:
+            told = f"; did you mean {meant}?" if meant else ""
+            on_event(Notice(f"{word} in the prompt is no concept known here{told}"))
+        used = [by_token[token] for token in found.known]
+        for concept in used:
+            if concept.class_noun.lower() not in prompt.lower():
+                words = f"{concept.token} {concept.class_noun}"
+                on_event(Notice(f'the class noun belongs in the prompt: "a {words}"'))
+        return used
+
+
+def _replace(sampling: Any, **changed: Any) -> Any:
+    from dataclasses import replace
+
+    return replace(sampling, **{k: v for k, v in changed.items() if v is not None})

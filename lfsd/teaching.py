@@ -1,0 +1,195 @@
+"""One lesson: photos in, a measured and committed session out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lfsd.checkpoint import drop_checkpoint
+from lfsd.contact_sheet import contact_sheet
+from lfsd.context import ConceptContext, choose_contexts
+from lfsd.errors import BaseUnavailableError, LfsdError
+from lfsd.events import ContactSheet, EventCallback, Notice, PhotoRefused, Stage
+from lfsd.generate import library_versions, make_images
+from lfsd.learn import LearnedSession, Subject, learn_session, wait_for_everyone
+from lfsd.measure import QUICK, SessionState, measure
+from lfsd.measure import Subject as Measured
+from lfsd.photos import Intake
+from lfsd.prompts import concept_words, fill
+from lfsd.sampler import Sampling
+from lfsd.settings import Settings
+from store.records import Context, NewConcept, Photo, Refusal, Row, Session
+
+if TYPE_CHECKING:
+    from lfsd.lifelong import LifelongModel
+
+PREVIEW = Sampling(steps=12, icgen="off")
+
+
+class Lesson:
+    """Teaches `model` one concept; `run` once. The model's store is open for writing."""
+
+    def __init__(
+        self,
+        model: "LifelongModel",
+        token: str,
+        class_noun: str,
+        found: Intake,
+        settings: Settings,
+        on_event: EventCallback,
+    ) -> None:
+        self.model, self.token, self.noun = model, token, class_noun
+        self.found, self.settings, self.on_event = found, settings, on_event
+        self.store = model.store
+        self.parent = self.store.head
+        self.main = self.store.writable
+
+    def run(self, *, resume: bool, should_stop: Callable[[], bool]) -> Session:
+        """Learn, choose contexts, measure, commit."""
+        self._show_photos()
+        self.on_event(Stage("base"))
+        base, adapter = self.model.stand_at(self.parent, self.settings)
+        earlier = [(c.token, c.class_noun) for c in self.store.concepts()]
+        learned = learn_session(
+            base,
+            adapter,
+            Subject(self.token, self.noun, earlier),
+            self.found.photos,
+            self.settings,
+            on_event=self.on_event,
+            should_stop=should_stop,
+            work_dir=self._work,
+            resume=resume,
+            preview=self._preview,
+            parent=self.parent.id,
+        )
+        if self.main:
+            self._commit(learned)
+        wait_for_everyone()
+        return self.store.head
+
+    @property
+    def _work(self) -> Path:
+        return self.store.home / "work"
+
+    def _show_photos(self) -> None:
+        for refusal in self.found.refused:
+            self.on_event(PhotoRefused(refusal.file, refusal.reason))
+        for text in self.found.warnings:
+            self.on_event(Notice(text))
+        if self.main:
+            path = self.store.work_dir / "photos.png"
+            contact_sheet(self.found.photos, self.found.refused).save(path)
+            self.on_event(ContactSheet(path))
+
+    def _preview(self, step: int) -> Path:
+        base, adapter = self.model.stand_at_work()
+        prompt = fill("a photo of a {}", concept_words(self.token, self.noun))
+        with adapter.merged():
+            image = make_images(base, [prompt], [self.settings.seed], PREVIEW)[0]
+        path = self._work / f"preview-{self.token}-{step}.png"
+        image.save(path)
+        return path
+
+    def _commit(self, learned: LearnedSession) -> None:
+        reference = self._embed()
+        chosen = self._contexts(learned, reference)
+        metrics = self._metrics(learned, reference, chosen)
+        self.on_event(Stage("saving"))
+        contexts = tuple(
+            Context(
+                self.store.put_tensors({"latent": learned.latents[i], "mask": mask}), photo_index=i
+            )
+            for i, mask in chosen.items()
+        )
+        photos = tuple(Photo(p.name, p.sha256, p.caption) for p in self.found.photos)
+        rows = tuple(Row.of(i, self.token, array) for i, array in enumerate(learned.rows))
+        self.store.commit_learn(
+            concept=NewConcept(
+                token=self.token,
+                class_noun=self.noun,
+                photos=photos,
+                refused=tuple(Refusal(r.file, r.reason) for r in self.found.refused),
+                contexts=contexts,
+                rows=rows,
+                reference=self.store.put_tensors({"photos": reference})
+                if reference is not None
+                else None,
+            ),
+            adapter=self.store.put_tensors(learned.adapter),
+            settings=self.settings.to_dict(),
+            metrics=metrics,
+            versions=library_versions(),
+            seconds=learned.seconds,
+        )
+        drop_checkpoint(self._work)
+
+    def _embed(self) -> np.ndarray | None:
+        """The judge's embeddings of the photos; None when there is no judge to be had."""
+        try:
+            return self.model.judge().images([photo.image for photo in self.found.photos])
+        except BaseUnavailableError as error:
+            self.on_event(Notice(f"nothing will be measured: {error.message}"))
+            return None
+
+    def _contexts(
+        self, learned: LearnedSession, reference: np.ndarray | None
+    ) -> dict[int, np.ndarray]:
+        """Photo index -> subject mask [h,w] of the photos to keep as contexts."""
+        self.on_event(Stage("contexts"))
+        flat = learned.latents.reshape(len(learned.latents), -1)
+        features = flat if reference is None else reference
+        picked = choose_contexts(features, self.settings.contexts, self.settings.context_choice)
+        blank = np.ones(learned.latents.shape[2:], np.float32)
+        return {i: blank if learned.masks is None else learned.masks[i] for i in picked}
+
+    def _metrics(
+        self,
+        learned: LearnedSession,
+        reference: np.ndarray | None,
+        chosen: dict[int, np.ndarray],
+    ) -> dict[str, Any]:
+        tail = {name: values[-20:] for name, values in learned.losses.items()}
+        timing = {
+            "loss": {name: float(np.mean(values)) for name, values in tail.items() if values},
+            "seconds_per_step": learned.seconds_per_step,
+            "pool_seconds": learned.pool_seconds,
+        }
+        if reference is None or not self.settings.measure:
+            return timing
+        self.on_event(Stage("measuring"))
+        number = self.parent.number + 1
+        context = None
+        if chosen:
+            latents = learned.latents[list(chosen)]
+            context = ConceptContext(self.token, self.noun, latents, np.stack([*chosen.values()]))
+        mine = Measured(self.token, self.noun, number, reference, context)
+        base, adapter = self.model.stand_at_work()
+        try:
+            report = measure(
+                base,
+                adapter,
+                self.model.judge(),
+                [*self.model.subjects(), mine],
+                [SessionState(number, lambda: learned.adapter)],
+                plan=QUICK,
+                sampling=self.model.sampling(self.parent, **_fed(self.settings)),
+                focus=[self.token],
+                learned=self.model.fidelity_when_learned(),
+                on_event=self.on_event,
+            )
+        except LfsdError as error:
+            # hours of learning are not thrown away because a figure could not be had
+            self.on_event(Notice(f"not measured: {error.message}"))
+            return timing
+        return {**report.to_dict(), **timing}
+
+
+def _fed(settings: Settings) -> dict[str, Any]:
+    return {
+        "icgen": settings.icgen,
+        "context_strength": settings.context_strength,
+        "context_fraction": settings.context_fraction,
+        "context_masked": settings.context_mask != "off",
+    }
