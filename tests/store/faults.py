@@ -42,20 +42,24 @@ class _Env:
     def __init__(self, env: Any, counter: Counter) -> None:
         self._env = env
         self._counter = counter
+        self.panicked = False
 
     def begin(self, write: bool = False) -> Any:
+        if self.panicked:
+            raise lmdb.PanicError("mdb_txn_begin")
         if write:
             self._counter.tick("lmdb begin")
         txn = self._env.begin(write=write)
-        return _Txn(txn, self._counter) if write else txn
+        return _Txn(txn, self._counter, self) if write else txn
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._env, name)
 
 
 class _Txn:
-    def __init__(self, txn: Any, counter: Counter) -> None:
+    def __init__(self, txn: Any, counter: Counter, env: _Env) -> None:
         self._txn = txn
+        self._env = env
         self._counter = counter
 
     def put(self, *args: Any, **kwargs: Any) -> Any:
@@ -66,7 +70,9 @@ class _Txn:
         try:
             self._counter.tick("lmdb commit")
         except lmdb.Error:
-            self._txn.abort()  # what LMDB does with a transaction it could not write
+            # What LMDB does when it could not write a meta page: nothing more until reopened.
+            self._txn.abort()
+            self._env.panicked = True
             raise
         self._txn.commit()
         self._counter.tick("lmdb committed")
