@@ -283,7 +283,7 @@ def _part(kind: Any, folder: Path, name: str, dtype: torch.dtype = torch.float32
         # the two libraries each have their own word for it
         further["torch_dtype" if kind.__module__.startswith("diffusers") else "dtype"] = dtype
     try:
-        with _silent():
+        with silent():
             return kind.from_pretrained(folder, subfolder=name, local_files_only=True, **further)
     except (OSError, ValueError, KeyError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -294,9 +294,11 @@ def _part(kind: Any, folder: Path, name: str, dtype: torch.dtype = torch.float32
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    # loading draws progress bars and warns of unused keys by itself; the method speaks by events
-    # only
+def silent() -> Iterator[None]:
+    """Keep the libraries' own progress bars and warnings of unused keys off the terminal.
+
+    The method speaks by events only.
+    """
     levels = hf_logging.get_verbosity(), diffusers_logging.get_verbosity()
     bars = hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error()

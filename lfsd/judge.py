@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from transformers import CLIPModel, CLIPTokenizer
 
+from lfsd.base import silent
 from lfsd.errors import BaseUnavailableError
 from lfsd.locate import POCKET, locate_base
 
@@ -61,8 +62,11 @@ class Judge:
         try:
             if json.loads((inside / "config.json").read_text()).get("model_type") != "clip":
                 raise ValueError("its config is not that of a whole CLIP model")
-            model = CLIPModel.from_pretrained(inside, use_safetensors=True, local_files_only=True)
-            tokenizer = CLIPTokenizer.from_pretrained(words, local_files_only=True)
+            with silent():
+                model = CLIPModel.from_pretrained(
+                    inside, use_safetensors=True, local_files_only=True
+                )
+                tokenizer = CLIPTokenizer.from_pretrained(words, local_files_only=True)
             options = _preprocessing(inside / "preprocessor_config.json")
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -2,8 +2,12 @@
 
 import shlex
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +22,7 @@ from lfsd_cli.text import human_seconds, plural
 
 if TYPE_CHECKING:
     from lfsd.lifelong import LifelongModel
+    from lfsd.photos import Intake
     from lfsd.settings import Settings
     from store.records import Session
 
@@ -69,6 +74,9 @@ def learn(
     contexts: Annotated[
         int | None, typer.Option("--contexts", metavar="N", help="Vision contexts to keep.")
     ] = None,
+    resolution: Annotated[
+        int | None, typer.Option("--resolution", metavar="PX", help="Side of the crops in pixels.")
+    ] = None,
     preview_every: Annotated[
         int | None,
         typer.Option("--preview-every", metavar="N", help="Steps between previews; 0 for none."),
@@ -113,44 +121,74 @@ def learn(
             "contexts": contexts,
             "device": device,
             "precision": precision,
+            "resolution": resolution,
             "preview_every": preview_every,
         },
         extra or [],
     )
     if preview_every is None and "preview_every" not in " ".join(extra or []):
         settings = settings.changed(preview_every=settings.steps // PREVIEWS_PER_SESSION)
-    with Narrator(call.out) as narrator, _open(call, settings) as model:
+    wanted = Wanted(photos, token, class_noun, captions, settings)
+    with Narrator(call.out) as narrator, _open(call, wanted, dry_run=dry_run) as model:
         if dry_run:
-            refused = _dry_run(call, narrator, model, photos, token, class_noun, captions)
+            refused = _dry_run(call, narrator, model, wanted)
         else:
-            session = _learn(
-                call,
-                narrator,
-                model,
-                photos=photos,
-                token=token,
-                class_noun=class_noun,
-                settings=settings,
-                captions=captions,
-                resume=resume,
-            )
+            session = _learn(call, narrator, model, wanted, resume=resume)
             refused = _report(call, narrator, session)
     if strict and refused:
         raise typer.Exit(ExitCode.PARTLY)
 
 
-def _open(call: Call, settings: "Settings") -> "LifelongModel":
-    """The user's model; a first `learn` makes a store on the embedded base by itself."""
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks to be learned."""
+
+    photos: list[Path]
+    token: str
+    class_noun: str
+    captions: Path | None
+    settings: "Settings"
+
+    def check(self, model: "LifelongModel") -> "Intake":
+        """Raise what `learn` would raise for the token, the class and the photos."""
+        return model.preflight(
+            self.photos,
+            self.token,
+            self.class_noun,
+            self.captions,
+            resolution=self.settings.resolution,
+        )
+
+
+@contextmanager
+def _open(call: Call, wanted: Wanted, *, dry_run: bool) -> Iterator["LifelongModel"]:
+    """The user's model; a first `learn` makes a store on the embedded base by itself.
+
+    Without a store, everything is checked in a passing one first, so that a wrong token or an
+    empty folder leaves nothing behind.
+    """
     from lfsd.lifelong import LifelongModel
     from store.store import Store
 
+    settings = wanted.settings
     if not Store.exists(call.home):
+        with TemporaryDirectory(prefix="lfsd-") as folder:
+            with LifelongModel.create(Path(folder) / "store") as passing:
+                if dry_run:
+                    yield passing
+                    return
+                wanted.check(passing)
         call.out.note(f"making a new store in {call.home}, on the embedded base")
         LifelongModel.create(call.home).close()
-    return LifelongModel.open(call.home, device=settings.device, precision=settings.precision)
+    with LifelongModel.open(
+        call.home, device=settings.device, precision=settings.precision
+    ) as model:
+        yield model
 
 
-def _learn(call: Call, narrator: Narrator, model: "LifelongModel", **request: Any) -> "Session":
+def _learn(
+    call: Call, narrator: Narrator, model: "LifelongModel", wanted: Wanted, *, resume: bool
+) -> "Session":
     """Run the session; on a stop, add the command that resumes it to the error."""
     from lfsd.errors import InterruptedLearning
 
@@ -159,7 +197,16 @@ def _learn(call: Call, narrator: Narrator, model: "LifelongModel", **request: An
 
     with StopOnSignal(heard) as stop:
         try:
-            return model.learn(**request, on_event=narrator, should_stop=stop.stopping)
+            return model.learn(
+                wanted.photos,
+                token=wanted.token,
+                class_noun=wanted.class_noun,
+                settings=wanted.settings,
+                captions=wanted.captions,
+                resume=resume,
+                on_event=narrator,
+                should_stop=stop.stopping,
+            )
         except InterruptedLearning as interruption:
             hint = f"go on with: {resume_command(call.argv)}"
             if stop.received == signal.SIGTERM:
@@ -175,21 +222,14 @@ def resume_command(argv: tuple[str, ...]) -> str:
     return shlex.join(words if "--resume" in words else [*words, "--resume"])
 
 
-def _dry_run(
-    call: Call,
-    narrator: Narrator,
-    model: "LifelongModel",
-    photos: list[Path],
-    token: str,
-    class_noun: str,
-    captions: Path | None,
-) -> int:
+def _dry_run(call: Call, narrator: Narrator, model: "LifelongModel", wanted: Wanted) -> int:
+    """Show what would be used; returns how many photos would be refused."""
     from lfsd.contact_sheet import contact_sheet
 
-    intake = model.preflight(photos, token, class_noun, captions)
+    intake = wanted.check(model)
     for text in intake.warnings:
         narrator.say(f"note: {text}")
-    path = Path.cwd() / f"lfsd-photos-{token}.png"
+    path = Path.cwd() / f"lfsd-photos-{wanted.token}.png"
     contact_sheet(intake.photos, intake.refused).save(path)
 
     def human() -> None:
@@ -206,8 +246,8 @@ def _dry_run(
         {
             "schema": SCHEMA,
             "dry_run": True,
-            "token": token,
-            "class": class_noun,
+            "token": wanted.token,
+            "class": wanted.class_noun,
             "photos_used": [
                 {"file": p.name, "crop": list(p.crop), "caption": p.caption} for p in intake.photos
             ],
