@@ -114,7 +114,12 @@ class Adapter:
 
     def detach(self) -> None:
         """Take the adapter off the UNet again, which then is the base's own."""
-        self.base.unet.delete_adapters([STUDENT, TEACHER])
+        # peft's own way would first make the teacher active, or copy the base's layers
+        for key, layer in self.layers.items():
+            parent, _, name = key.rpartition(".")
+            setattr(self.base.unet.get_submodule(parent), name, layer.get_base_layer())
+        del self.base.unet.peft_config
+        self.base.unet._hf_peft_config_loaded = False
 
     # who speaks
 

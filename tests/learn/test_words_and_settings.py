@@ -1,0 +1,83 @@
+"""Prompts, settings, random draws and loss weights."""
+
+import pytest
+import torch
+
+from lfsd.data import draw_pool, seeded
+from lfsd.errors import UsageError
+from lfsd.masks import loss_weights
+from lfsd.prompts import (
+    article,
+    caption_with_token,
+    distillation_prompts,
+    fill,
+    share_out,
+    training_prompts,
+)
+from lfsd.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("my V1 cat asleep", "my V1 cat asleep"),
+        ("a Cat on a sofa", "a V1 cat on a sofa"),
+        ("catalogue of cats", "a V1 cat, catalogue of cats"),
+        ("asleep on a sofa", "a V1 cat, asleep on a sofa"),
+        ("a V12 cat", "a V12 V1 cat"),
+    ],
+)
+def test_captions_name_the_concept(caption: str, expected: str) -> None:
+    assert caption_with_token(caption, "V1", "cat") == expected
+
+
+def test_training_prompts_hold_token_and_noun() -> None:
+    for prompt in training_prompts("V1", "teddy bear", None):
+        assert "V1 teddy bear" in prompt
+    assert training_prompts("V1", "cat", None, "plain") == ["a photo of a V1 cat"]
+    assert article("apple") == "an apple"
+    assert fill("a photo of a {} on a beach", "owl") == "a photo of an owl on a beach"
+
+
+def test_pool_guards_class_earlier_generic_and_empty_but_never_the_new_token() -> None:
+    groups = distillation_prompts("cat", [("V1", "dog"), ("V2", "cup")], Settings())
+    assert set(groups) == {"class", "earlier", "generic", "empty"}
+    chosen = share_out(groups, 24)
+    assert "" in chosen
+    assert any("V1 dog" in p for p in chosen) and any("V2 cup" in p for p in chosen)
+    assert "a photo of a cat" in chosen
+    assert share_out(groups, 24, offset=12) != chosen
+    base = distillation_prompts("cat", [("V1", "dog")], Settings(teacher="base"))
+    assert "earlier" not in base, "the base does not know the earlier concepts"
+
+
+def test_settings_round_trip_and_name_what_is_wrong() -> None:
+    settings = Settings(rank=8, targets=("attn2", "ff"), trajectory="student")
+    assert Settings.from_dict(settings.to_dict()) == settings
+    with pytest.raises(UsageError, match="unknown settings: new_switch"):
+        Settings.from_dict({"new_switch": 1})
+    with pytest.raises(UsageError, match="trajectory"):
+        Settings.from_dict({"trajectory": "both"})
+    for wrong in ({"steps": 0}, {"targets": ("unet",)}, {"flip": 2.0}, {"rank": 0}):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            Settings(**wrong)
+
+
+def test_pool_entries_are_used_evenly() -> None:
+    used = torch.cat([draw_pool(6, Settings(), ("V1",), step, 4) for step in range(6)])
+    assert torch.bincount(used, minlength=6).tolist() == [4] * 6
+
+
+def test_draws_depend_on_their_key_alone() -> None:
+    first = torch.randn(3, generator=seeded(0, "V1", "step", 1))
+    torch.randn(5)
+    assert torch.equal(first, torch.randn(3, generator=seeded(0, "V1", "step", 1)))
+    assert not torch.equal(first, torch.randn(3, generator=seeded(0, "V1", "step", 11)))
+
+
+def test_loss_weights_have_mean_one_and_favour_the_subject() -> None:
+    mask = torch.zeros(1, 4, 4)
+    mask[0, 0, 0] = 1
+    weights = loss_weights(mask, 0.1)
+    assert weights.mean() == pytest.approx(1.0)
+    assert weights[0, 0, 0] == pytest.approx(10 * float(weights[0, 3, 3]))
