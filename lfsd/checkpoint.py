@@ -63,7 +63,8 @@ def drop_checkpoint(folder: Path) -> None:
 
 def check_same(about: dict[str, Any], wanted: dict[str, Any]) -> None:
     """UsageError naming the first thing in which a checkpoint belongs to another session."""
-    for key, value in wanted.items():
+    # as it was written: JSON knows no tuples
+    for key, value in json.loads(json.dumps(wanted)).items():
         if about.get(key) != value:
             raise UsageError(
                 f"the interrupted session had another {key.replace('_', ' ')}"

@@ -49,6 +49,10 @@ def from_os_error(error: OSError, doing: str, path: Path, size: int = 0) -> Lfsd
         return ResourceError(f"out of memory or file handles while {doing} {where}: {reason}")
     if code in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP):
         return UsageError(f"{doing} {where} failed: {reason}", "choose another folder with --home")
+    if code == errno.ENOENT and doing == "making the folder":
+        return UsageError(
+            f"cannot make the folder {where}: {reason}", "choose another folder with --home FOLDER"
+        )
     if code == errno.ENOENT:
         return StoreCorruptError(f"{where} is missing (while {doing} it)")
     return ResourceError(

@@ -276,10 +276,10 @@ def test_a_home_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path):  # type: ignore[no-untyped-def]
-    """A file system of 1 MB, where the test may mount one."""
+    """A file system of 4 MB, where the test may mount one."""
     place = tmp_path / "disk"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("cannot mount a small file system here")
     yield place
@@ -313,7 +313,7 @@ def test_a_stop_checkpoints_and_resume_goes_on(
 ) -> None:
     folder = photos(tmp_path / "p")
     words = [
-        "learn", str(folder), "--token", "V1", "--class", "cat", "--steps", "400",
+        "learn", str(folder), "--token", "V1", "--class", "cat", "--steps", "60",
         "--set", "pool_size=1", "--set", "distill_steps=4", "--preview-every", "0",
         "--set", "measure=false", "--log-json",
     ]  # fmt: skip
@@ -337,5 +337,5 @@ def test_a_stop_checkpoints_and_resume_goes_on(
     ran = run(*words, "--resume")
     assert ran.code == 0, ran.err
     steps = [json.loads(line) for line in ran.err.splitlines() if '"event": "step"' in line]
-    assert steps[0]["step"] > 1 and steps[-1]["step"] == 400
+    assert steps[0]["step"] > 1 and steps[-1]["step"] == 60
     assert snapshot(fresh)[1] == ["V1"]
