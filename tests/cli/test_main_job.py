@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -291,12 +292,8 @@ def test_a_full_disk(run: Run, small_disk: Path, tmp_path: Path) -> None:
     assert run("init", "--base", tiny_base("pocket"), "--home", home).code == 0
     before = snapshot(home)
     filler = small_disk / "filler"
-    with filler.open("wb") as file:
-        try:
-            while True:
-                file.write(b"x" * 4096)
-                file.flush()
-        except OSError:
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"x" * 4096):
             pass
     folder = photos(tmp_path / "p")
     ran = run("learn", folder, "--token", "V1", "--class", "cat", *QUICK, "--home", home)
