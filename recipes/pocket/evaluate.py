@@ -1,0 +1,142 @@
+"""Stage 8, `evaluate`: pocket's figures on data never trained on, with fixed seeds, and a contact sheet.
+
+    python -m recipes.pocket.evaluate --work WORK [--base lfsd/bases/pocket] [--photos FOLDER] [--sheet FILE.png]
+
+Prints one JSON line per figure. FOLDER holds one folder of photographs per subject. A colour histogram is measured beside the judge.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+
+from lfsd.judge import Judge
+
+from .scenes import SCENES
+from .world import EARLY_SCENES, SIZE, World, article
+
+OBJECTS = (
+    "cat", "dog", "bird", "horse", "teddy bear", "backpack", "boot", "sneaker", "teapot", "vase", "bowl", "candle", "clock", "car", "chair",
+    "flower", "hat", "bag", "bottle", "duck", "rabbit", "penguin", "tiger", "apple", "ball", "boat", "house", "cup", "tree", "toy", "can", "glasses",
+)  # fmt: skip
+
+
+def prompts() -> list[tuple[str, str, str]]:
+    """64 (object, scene phrase, prompt): every object in two scenes."""
+    places = [SCENES[s][1][0] for s in EARLY_SCENES[:12]]
+    pairs = [(o, places[(i * 5 + 3 * k) % len(places)]) for k in range(2) for i, o in enumerate(OBJECTS)]
+    return [(o, p, f"a photo of {article(o)} {p}") for o, p in pairs]
+
+
+def psnr(pipeline: StableDiffusionPipeline, pictures: torch.Tensor) -> float:
+    """Mean over pictures [n, 3, 128, 128] in 0..1 of the autoencoder's PSNR in dB."""
+    values = []
+    for picture in pictures.split(16):
+        x = picture * 2 - 1
+        out = pipeline.vae.decode(pipeline.vae.encode(x).latent_dist.mean).sample.clamp(-1, 1)
+        values += (-10 * torch.log10(((out - x) / 2).square().mean((1, 2, 3)))).tolist()
+    return float(np.mean(values))
+
+
+def histogram(images: list[Image.Image]) -> np.ndarray:
+    """Unit 8x8x8 colour histograms, the baseline: [n, 512]."""
+    found = []
+    for image in images:
+        a = np.asarray(image.convert("RGB")).reshape(-1, 3) // 32
+        h = np.bincount(a[:, 0] * 64 + a[:, 1] * 8 + a[:, 2], minlength=512).astype(np.float32)
+        found.append(np.sqrt(h) / np.linalg.norm(np.sqrt(h)))
+    return np.stack(found)
+
+
+def leave_one_out(embeddings: np.ndarray, labels: list[int]) -> float:
+    """Share of pictures whose nearest other picture shows the same subject."""
+    near = embeddings @ embeddings.T
+    np.fill_diagonal(near, -np.inf)
+    known = np.array(labels)
+    return float((known[near.argmax(1)] == known).mean())
+
+
+def centre_crops(folder: Path) -> tuple[list[Image.Image], list[int]]:
+    images, labels = [], []
+    for label, subject in enumerate(sorted(p for p in folder.iterdir() if p.is_dir())):
+        for path in sorted(subject.glob("*.jpg")):
+            with Image.open(path) as image:
+                side = min(image.size)
+                left, top = (image.width - side) // 2, (image.height - side) // 2
+                square = image.convert("RGB").crop((left, top, left + side, top + side))
+            images.append(square.resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+            labels.append(label)
+    return images, labels
+
+
+def to_images(pictures: torch.Tensor) -> list[Image.Image]:
+    return [Image.fromarray((p.permute(1, 2, 0).clamp(0, 1).numpy() * 255).round().astype(np.uint8)) for p in pictures]
+
+
+def to_tensor(images: list[Image.Image]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([np.asarray(i) for i in images])).permute(0, 3, 1, 2).float() / 255
+
+
+def say(**figures: float | str) -> None:
+    print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}), flush=True)  # noqa: T201
+
+
+def held_out(world: World, per_subject: int = 5) -> tuple[list[Image.Image], list[int]]:
+    """Composites of every held-out subject in scenes never painted in training."""
+    pool = world.pool(held_out=True)
+    rows = world.rows(len(pool) * per_subject, seed=99, held_out=True, pairs=0.0, tints=0.0)
+    rows.subject = np.repeat(pool, per_subject)
+    pictures = world.compose(rows, np.arange(len(rows)), torch.Generator().manual_seed(9))
+    return to_images(pictures), rows.subject.tolist()
+
+
+def pictures(pipeline: StableDiffusionPipeline, judge: Judge, sheet: Path | None) -> None:
+    asked = prompts()
+    drawn: list[Image.Image] = []
+    for start in range(0, len(asked), 8):
+        batch = [p for _, _, p in asked[start : start + 8]]
+        seeds = [torch.Generator().manual_seed(start + i) for i in range(len(batch))]
+        drawn += pipeline(batch, num_inference_steps=30, guidance_scale=5.0, generator=seeds).images
+    objects, places = sorted({o for o, _, _ in asked}), sorted({p for _, p, _ in asked})
+    seen = judge.images(drawn)
+    width = judge.subject_dims or seen.shape[1]
+    what, where = judge.texts([article(o) for o in objects]), judge.texts(places)
+    named = (seen[:, :width] @ what[:, :width].T).argmax(1)
+    placed = (seen[:, width:] @ where[:, width:].T).argmax(1) if width < seen.shape[1] else (seen @ where.T).argmax(1)
+    say(figure="picture object top-1", value=float(np.mean([objects[n] == o for n, (o, _, _) in zip(named, asked, strict=True)])))
+    say(figure="picture scene top-1", value=float(np.mean([places[n] == p for n, (_, p, _) in zip(placed, asked, strict=True)])))
+    if sheet:
+        whole = Image.new("RGB", (8 * SIZE, 8 * SIZE))
+        for i, image in enumerate(drawn):
+            whole.paste(image, (i % 8 * SIZE, i // 8 * SIZE))
+        whole.save(sheet)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("build/pocket"))
+    parser.add_argument("--base", type=Path, default=Path("lfsd/bases/pocket"))
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--sheet", type=Path)
+    args = parser.parse_args()
+    torch.set_grad_enabled(False)
+    pipeline = StableDiffusionPipeline.from_pretrained(args.base, safety_checker=None, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    judge = Judge.load(args.base)
+    world = World(args.work / "world", "cpu", per_scene=8, seed=4242, early=True)
+    images, labels = held_out(world)
+    say(figure="autoencoder PSNR, held-out composites", value=psnr(pipeline, to_tensor(images)))
+    say(figure="leave-one-out, held-out subjects", judge=leave_one_out(judge.subjects(images), labels), histogram=leave_one_out(histogram(images), labels))
+    if args.photos:
+        images, labels = centre_crops(args.photos)
+        say(figure="autoencoder PSNR, photographs", value=psnr(pipeline, to_tensor(images)))
+        say(figure="leave-one-out, photographs", judge=leave_one_out(judge.subjects(images), labels), histogram=leave_one_out(histogram(images), labels))
+    pictures(pipeline, judge, args.sheet)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Stage 6, `package`: checkpoints -> a folder in the Stable Diffusion layout, float16 safetensors.
+
+    python -m recipes.pocket.package --work WORK [--out lfsd/bases/pocket]
+
+Refuses a folder over 100 MB or a file over 60 MB. The judge's preprocessor_config.json also says how many of its
+embedding's first numbers tell the subject (`subject_dims`).
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file
+from transformers import CLIPTokenizer
+
+from . import models
+from .training import load_into
+
+LIMIT, FILE_LIMIT = 100e6, 60e6
+
+
+def package(work: Path, out: Path) -> float:
+    """Write the pipeline and the judge; returns the folder's size in MB. Raises SystemExit if it is too big."""
+    checkpoints = work / "checkpoints"
+    tokenizer = CLIPTokenizer.from_pretrained(work / "pocket/tokenizer")
+    parts = {"vae": models.vae(), "text": models.text_encoder(tokenizer), "unet": models.unet(), "judge": models.judge(tokenizer)}
+    for name, module in parts.items():
+        if not load_into(module, checkpoints / f"{name}.safetensors"):
+            raise SystemExit(f"no checkpoint of {name} in {checkpoints}")
+        module.half()
+    parts["vae"].register_to_config(scaling_factor=float(load_file(checkpoints / "scale.safetensors")["scaling_factor"]))
+    pipeline = StableDiffusionPipeline(
+        vae=parts["vae"], text_encoder=parts["text"], tokenizer=tokenizer, unet=parts["unet"], scheduler=models.scheduler(),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler", "image_encoder"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    pipeline.save_pretrained(out, safe_serialization=True)
+    parts["judge"].save_pretrained(out / "image_encoder", safe_serialization=True)
+    told = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "subject_dims": models.PROJECTION // 2}
+    (out / "image_encoder/preprocessor_config.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    sizes = {p: p.stat().st_size for p in out.rglob("*") if p.is_file()}
+    if sum(sizes.values()) > LIMIT or max(sizes.values()) > FILE_LIMIT:
+        raise SystemExit(f"too big: {sum(sizes.values()) / 1e6:.1f} MB in all, {max(sizes.values()) / 1e6:.1f} MB the largest file")
+    return sum(sizes.values()) / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("build/pocket"))
+    parser.add_argument("--out", type=Path, default=Path("lfsd/bases/pocket"))
+    args = parser.parse_args()
+    torch.set_grad_enabled(False)
+    print(f"{package(args.work, args.out):.1f} MB in {args.out}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""The pocket world on a device: subjects over scenes, composed in batches, with their captions.
+
+A *recipe row* is a handful of integers (which subject, which background, which tint, which caption). Rows are drawn once
+on the CPU with a seed; pictures are made from them on the device, so a GPU never waits for Python.
+"""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from .scenes import COLOURS, SCENES, paint
+from .sources import SPRITE, Subject
+
+SIZE = 128
+_BACK = 160
+STYLES = {
+    "photo": ("a photo of {}", "a picture of {}", "{}", "a photograph of {}"),
+    "cartoon": ("a cartoon of {}", "a drawing of {}", "{}", "an illustration of {}"),
+    "render": ("a 3d render of {}", "a toy like {}", "{}", "a photo of {}", "a 3d model of {}"),
+}
+#: the nouns people teach are shown more often than the rest of the world
+TAUGHT = frozenset(
+    "cat dog bird horse toy backpack boot sneaker shoe glasses teapot vase bowl can candle clock car chair flower hat bag bottle".split()
+) | {"teddy bear"}
+_TINTS = (*COLOURS,)
+#: the early world, for a CPU: a few subjects of each taught noun and of some others, in the scenes people ask for first
+EARLY_NOUNS = TAUGHT | set("duck rabbit penguin tiger apple ball boat house cup tree".split())
+EARLY_PER_NOUN = 3
+EARLY_SCENES = (
+    "beach", "snow", "grass", "forest", "water", "desert", "mountain", "city street", "wooden floor", "indoors", "sunset", "night", "space",
+    "red background", "green background", "blue background", "yellow background", "white background", "black background",
+)  # fmt: skip
+
+
+def article(phrase: str) -> str:
+    """`a` or `an` before the phrase, none before a plural."""
+    if phrase.split()[-1].endswith("s") and not phrase.endswith(("ss", "us", "is")):
+        return phrase
+    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+
+
+@dataclass
+class Rows:
+    """Recipe rows as arrays; `captions[i]` describes row i, `subject_text` / `scene_text` its two halves."""
+
+    subject: np.ndarray  # [n] index of the subject
+    second: np.ndarray  # [n] a second subject or -1
+    background: np.ndarray  # [n] index into the background bank
+    tint: np.ndarray  # [n] index into COLOURS or -1
+    captions: list[str]
+    subject_text: list[str]
+    scene_text: list[str]
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+
+class World:
+    """Sprites and backgrounds as tensors on one device.
+
+    sprites: [S, 4, 128, 128] uint8; backgrounds: [N, 3, 160, 160] uint8, `scene_of[n]` indexes SCENES.
+    """
+
+    def __init__(
+        self, folder: Path, device: str, per_scene: int = 300, seed: int = 0, workers: int = 2, early: bool = False
+    ) -> None:
+        listing = json.loads((folder / "subjects.json").read_text(encoding="utf-8"))
+        self.subjects = [Subject(**s) for s in listing["subjects"]]
+        sprites = [np.asarray(Image.open(folder / "sprites" / f"{i:04d}.webp").convert("RGBA")) for i in range(len(self.subjects))]
+        self.sprites = torch.from_numpy(np.stack(sprites)).permute(0, 3, 1, 2).contiguous().to(device)
+        self.scenes = [s for s in SCENES if not early or s in EARLY_SCENES]
+        self.early = early
+        jobs = [(name, seed * 1_000_003 + k) for k in range(per_scene) for name in self.scenes]
+        with ProcessPoolExecutor(workers) as pool:
+            pictures = list(pool.map(partial(_paint_job, size=_BACK), jobs, chunksize=64))
+        scene_of = [self.scenes.index(name) for name, _ in jobs]
+        for photo in listing["photographs"]:
+            if photo["scene"] in self.scenes:
+                crops = _crops(folder / "photos" / photo["file"], 40, seed)
+                pictures += crops
+                scene_of += [self.scenes.index(photo["scene"])] * len(crops)
+        self.backgrounds = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous().to(device)
+        self.scene_of = np.array(scene_of)
+        self.grounded = torch.tensor([SCENES[self.scenes[i]][2] for i in scene_of], device=device)
+        self.photographs = [folder / "photos" / p["file"] for p in listing["photographs"]]
+        self.device = device
+
+    def pool(self, held_out: bool) -> np.ndarray:
+        """Indices of the subjects to draw from; an early world shows a few of each noun."""
+        pool = [i for i, s in enumerate(self.subjects) if s.held_out == held_out]
+        if not self.early or held_out:
+            return np.array(pool)
+        chosen: dict[str, list[int]] = {}
+        for i in pool:
+            if self.subjects[i].noun in EARLY_NOUNS:
+                chosen.setdefault(self.subjects[i].noun, []).append(i)
+        return np.array([i for members in chosen.values() for i in _spread(members, EARLY_PER_NOUN)])
+
+    def rows(
+        self, n: int, seed: int, *, held_out: bool = False, pairs: float = 0.12, tints: float = 0.2, like: Rows | None = None
+    ) -> Rows:
+        """Draw n recipe rows with their captions; `like` keeps its subjects and tints and draws the rest anew."""
+        rng = np.random.default_rng(seed)
+        pool = self.pool(held_out)
+        weight = np.array([3.0 if self.subjects[i].noun in TAUGHT else 1.0 for i in pool])
+        subject = like.subject if like else rng.choice(pool, n, p=weight / weight.sum())
+        second = np.where(rng.random(n) < pairs, rng.choice(pool, n), -1)
+        scene = rng.integers(0, len(self.scenes), n)
+        plain = np.array([s.endswith("background") for s in self.scenes])
+        rare = plain[scene] & (rng.random(n) < 0.5)  # eleven plain colours would be a third of the world
+        scene[rare] = rng.choice(np.flatnonzero(~plain), rare.sum())
+        members = [np.flatnonzero(self.scene_of == i) for i in range(len(self.scenes))]
+        background = np.array([members[s][rng.integers(len(members[s]))] for s in scene])
+        tint = like.tint if like else np.where((rng.random(n) < tints) & (second < 0), rng.integers(0, len(_TINTS), n), -1)
+        texts = [self._caption(rng, *row) for row in zip(subject, second, scene, tint, strict=True)]
+        return Rows(subject, second, background, tint, *map(list, zip(*texts, strict=True)))
+
+    def _name(self, rng: np.random.Generator, i: int, tint: int) -> str:
+        s = self.subjects[i]
+        name = s.noun if (tint >= 0 or rng.random() < 0.45) else s.name
+        return article(f"{_TINTS[tint]} {name}" if tint >= 0 else name)
+
+    def _caption(self, rng: np.random.Generator, subject: int, second: int, scene: int, tint: int) -> tuple[str, str, str]:
+        what = self._name(rng, subject, tint)
+        if second >= 0:
+            what += " and " + self._name(rng, second, -1)
+        forms = STYLES[self.subjects[subject].style]
+        phrases = SCENES[self.scenes[scene]][1]
+        where = phrases[rng.integers(len(phrases))]
+        return f"{forms[rng.integers(len(forms))].format(what)} {where}", what, where
+
+    def compose(self, rows: Rows, index: np.ndarray | Tensor, generator: torch.Generator, *, wild: bool = False) -> Tensor:
+        """Pictures of the given rows: [B, 3, 128, 128] float in 0..1. `wild` moves and lights subjects far more (for the judge)."""
+        index = np.asarray(index)
+        tensor = partial(torch.as_tensor, device=self.device)
+        first, second = tensor(rows.subject[index]), tensor(rows.second[index])
+        back, tint = tensor(rows.background[index]), tensor(rows.tint[index])
+        b = len(index)
+
+        def uniform(low: float, high: float, *shape: int) -> Tensor:
+            return torch.rand(shape or (b,), generator=generator, device=self.device) * (high - low) + low
+
+        picture = self._background(back, uniform)
+        two = second >= 0
+        size = uniform(0.35 if wild else 0.5, 1.15 if wild else 0.92)
+        size = torch.where(two, uniform(0.42, 0.6), size)
+        x = torch.where(two, uniform(0.24, 0.32), 0.5 + uniform(-0.14, 0.14))
+        x = torch.where(two & (uniform(0, 1) < 0.5), 1 - x, x)
+        grounded = self.grounded[back]
+        picture = self._place(picture, first, x, size, tint, grounded, torch.ones_like(two), uniform, wild)
+        beside = size * uniform(0.85, 1.1)
+        return self._place(picture, second.clamp(min=0), 1 - x, beside, -torch.ones_like(tint), grounded, two, uniform, wild)
+
+    def _background(self, back: Tensor, uniform) -> Tensor:  # noqa: ANN001 - a local closure
+        b = len(back)
+        theta = torch.zeros(b, 2, 3, device=self.device)
+        zoom = uniform(0.72, 0.98)
+        flip = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+        theta[:, 0, 0], theta[:, 1, 1] = zoom * flip, zoom
+        theta[:, 0, 2], theta[:, 1, 2] = (1 - zoom) * uniform(-1, 1), (1 - zoom) * uniform(-1, 1)
+        grid = F.affine_grid(theta, [b, 3, SIZE, SIZE], align_corners=False)
+        picture = F.grid_sample(self.backgrounds[back].float() / 255, grid, padding_mode="border", align_corners=False)
+        return (picture * uniform(0.9, 1.1, b, 1, 1, 1)).clamp(0, 1)
+
+    def _place(self, picture: Tensor, subject: Tensor, x: Tensor, size: Tensor, tint: Tensor, grounded: Tensor, present: Tensor, uniform, wild: bool) -> Tensor:  # noqa: ANN001
+        """Paste one subject per picture; its lower edge stands at a drawn height (grounded) or it floats."""
+        b = len(subject)
+        base = torch.where(grounded, uniform(0.8, 0.96), 0.5 + size / 2 + uniform(-0.08, 0.08))
+        if wild:
+            base = base + uniform(-0.12, 0.12)
+        y = base - size / 2
+        angle = uniform(-0.35, 0.35) if wild else uniform(-0.1, 0.1)
+        flip = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+        wide = uniform(0.8, 1.25) if wild else uniform(0.94, 1.06)
+        cos, sin = torch.cos(angle), torch.sin(angle)
+        theta = torch.stack([
+            torch.stack([flip * cos / (size * wide), flip * sin / (size * wide), torch.zeros_like(x)], -1),
+            torch.stack([-sin / size, cos / size, torch.zeros_like(x)], -1),
+        ], 1)  # fmt: skip
+        centre = torch.stack([2 * x - 1, 2 * y - 1], -1)
+        theta[:, :, 2] = -(theta[:, :, :2] @ centre[..., None])[..., 0]
+        grid = F.affine_grid(theta, [b, 4, SIZE, SIZE], align_corners=False)
+        sprite = self.sprites[subject].float() / 255
+        sprite = torch.cat([sprite[:, :3] * sprite[:, 3:], sprite[:, 3:]], 1)  # premultiplied: no dark fringe
+        sprite = F.grid_sample(sprite, grid, align_corners=False)
+        alpha = sprite[:, 3:] * present.view(-1, 1, 1, 1)
+        colour = sprite[:, :3] / sprite[:, 3:].clamp(min=1e-3)
+        colour = self._tinted(colour, tint) * uniform(*((0.6, 1.35) if wild else (0.9, 1.1)), b, 1, 1, 1)
+        if wild:
+            colour = (colour * uniform(0.85, 1.15, b, 3, 1, 1)).clamp(0, 1) ** uniform(0.7, 1.4, b, 1, 1, 1)
+        picture = picture * (1 - self._shadow(x, base, size, grounded & present))
+        return (picture * (1 - alpha) + colour.clamp(0, 1) * alpha).clamp(0, 1)
+
+    def _tinted(self, colour: Tensor, tint: Tensor) -> Tensor:
+        palette = torch.tensor([COLOURS[c] for c in _TINTS], device=self.device, dtype=torch.float32) / 255
+        grey = (colour * torch.tensor([0.3, 0.59, 0.11], device=self.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        hue = palette[tint.clamp(min=0)].view(-1, 3, 1, 1)
+        level = hue.mean(1, keepdim=True)
+        shaded = torch.where(grey < 0.5, hue * (0.25 + 1.5 * grey), hue + (1 - hue) * (grey - 0.5) * (0.6 + 0.8 * (1 - level)))
+        return torch.where((tint >= 0).view(-1, 1, 1, 1), shaded, colour)
+
+    def _shadow(self, x: Tensor, base: Tensor, size: Tensor, cast: Tensor) -> Tensor:
+        axis = (torch.arange(SIZE, device=self.device) + 0.5) / SIZE
+        dx = (axis[None, None, :] - x[:, None, None]) / (0.42 * size[:, None, None])
+        dy = (axis[None, :, None] - base[:, None, None] + 0.015) / (0.07 * size[:, None, None])
+        return (0.45 * torch.exp(-(dx**2 + dy**2)) * cast.view(-1, 1, 1))[:, None]
+
+
+def _spread(members: list[int], n: int) -> list[int]:
+    """n of the members, evenly spaced: photographs, cartoons and renders all come in."""
+    return [members[round(k)] for k in np.linspace(0, len(members) - 1, min(n, len(members)))]
+
+
+def _paint_job(job: tuple[str, int], size: int) -> np.ndarray:
+    return paint(job[0], job[1], size)
+
+
+def _crops(path: Path, n: int, seed: int, size: int = _BACK) -> list[np.ndarray]:
+    """n random square crops of a photograph: [size, size, 3] uint8."""
+    rng = np.random.default_rng([seed, len(path.name), int(path.stem) if path.stem.isdigit() else 0])
+    image = Image.open(path).convert("RGB")
+    out = []
+    for _ in range(n):
+        side = int(min(image.size) * rng.uniform(0.45, 1.0))
+        left, top = rng.integers(0, image.width - side + 1), rng.integers(0, image.height - side + 1)
+        out.append(np.asarray(image.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BICUBIC)))
+    return out
+
+
+def photo_crops(paths: Sequence[Path], per_photo: int, seed: int) -> np.ndarray:
+    """Random crops of every photograph: [n, 160, 160, 3] uint8, for the autoencoder."""
+    return np.stack([c for p in paths for c in _crops(p, per_photo, seed)])
+
+
+__all__ = ["SIZE", "SPRITE", "Rows", "World", "article", "photo_crops"]
