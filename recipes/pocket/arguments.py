@@ -9,7 +9,9 @@ import torch.distributed as dist
 
 
 def parse(doc: str | None, batch: int) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--work", type=Path, default=Path("build/pocket"))
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -19,14 +21,24 @@ def parse(doc: str | None, batch: int) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=300_000, help="captioned recipe rows to draw")
     parser.add_argument("--per-scene", type=int, default=300, help="backgrounds painted per scene")
     parser.add_argument("--photo-crops", type=int, default=150, help="crops per photograph")
-    parser.add_argument("--latents", type=int, default=600_000, help="pictures encoded ahead of diffusion training")
+    parser.add_argument(
+        "--latents", type=int, default=600_000, help="pictures encoded ahead of diffusion training"
+    )
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--whole", action="store_true", help="the whole world of subjects and scenes, not the early one")
-    parser.add_argument("--threads", type=int, help="CPU threads; one each when two stages share the machine")
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="the whole world of subjects and scenes, not the early one",
+    )
+    parser.add_argument(
+        "--threads", type=int, help="CPU threads; one each when two stages share the machine"
+    )
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     torch.set_float32_matmul_precision("high")
-    if "RANK" in os.environ:  # under torchrun: on a small CPU two processes of one thread beat one of two
+    if (
+        "RANK" in os.environ
+    ):  # under torchrun: on a small CPU two processes of one thread beat one of two
         dist.init_process_group("gloo" if args.device == "cpu" else "nccl")
     args.seed = dist.get_rank() if dist.is_initialized() else 0
     torch.manual_seed(args.seed)

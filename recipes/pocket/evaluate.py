@@ -15,9 +15,8 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from lfsd.judge import Judge
-
-from .scenes import SCENES
-from .world import EARLY_SCENES, SIZE, World, article
+from recipes.pocket.scenes import SCENES
+from recipes.pocket.world import EARLY_SCENES, SIZE, World, article
 
 OBJECTS = (
     "cat", "dog", "bird", "horse", "teddy bear", "backpack", "boot", "sneaker", "teapot", "vase", "bowl", "candle", "clock", "car", "chair",
@@ -28,7 +27,9 @@ OBJECTS = (
 def prompts() -> list[tuple[str, str, str]]:
     """64 (object, scene phrase, prompt): every object in two scenes."""
     places = [SCENES[s][1][0] for s in EARLY_SCENES[:12]]
-    pairs = [(o, places[(i * 5 + 3 * k) % len(places)]) for k in range(2) for i, o in enumerate(OBJECTS)]
+    pairs = [
+        (o, places[(i * 5 + 3 * k) % len(places)]) for k in range(2) for i, o in enumerate(OBJECTS)
+    ]
     return [(o, p, f"a photo of {article(o)} {p}") for o, p in pairs]
 
 
@@ -74,15 +75,24 @@ def centre_crops(folder: Path) -> tuple[list[Image.Image], list[int]]:
 
 
 def to_images(pictures: torch.Tensor) -> list[Image.Image]:
-    return [Image.fromarray((p.permute(1, 2, 0).clamp(0, 1).numpy() * 255).round().astype(np.uint8)) for p in pictures]
+    return [
+        Image.fromarray((p.permute(1, 2, 0).clamp(0, 1).numpy() * 255).round().astype(np.uint8))
+        for p in pictures
+    ]
 
 
 def to_tensor(images: list[Image.Image]) -> torch.Tensor:
-    return torch.from_numpy(np.stack([np.asarray(i) for i in images])).permute(0, 3, 1, 2).float() / 255
+    return (
+        torch.from_numpy(np.stack([np.asarray(i) for i in images])).permute(0, 3, 1, 2).float()
+        / 255
+    )
 
 
 def say(**figures: float | str) -> None:
-    print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}), flush=True)  # noqa: T201
+    print(
+        json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}),
+        flush=True,
+    )
 
 
 def held_out(world: World, per_subject: int = 5) -> tuple[list[Image.Image], list[int]]:
@@ -106,9 +116,19 @@ def pictures(pipeline: StableDiffusionPipeline, judge: Judge, sheet: Path | None
     width = judge.subject_dims or seen.shape[1]
     what, where = judge.texts([article(o) for o in objects]), judge.texts(places)
     named = (seen[:, :width] @ what[:, :width].T).argmax(1)
-    placed = (seen[:, width:] @ where[:, width:].T).argmax(1) if width < seen.shape[1] else (seen @ where.T).argmax(1)
-    say(figure="picture object top-1", value=float(np.mean([objects[n] == o for n, (o, _, _) in zip(named, asked, strict=True)])))
-    say(figure="picture scene top-1", value=float(np.mean([places[n] == p for n, (_, p, _) in zip(placed, asked, strict=True)])))
+    placed = (
+        (seen[:, width:] @ where[:, width:].T).argmax(1)
+        if width < seen.shape[1]
+        else (seen @ where.T).argmax(1)
+    )
+    say(
+        figure="picture object top-1",
+        value=float(np.mean([objects[n] == o for n, (o, _, _) in zip(named, asked, strict=True)])),
+    )
+    say(
+        figure="picture scene top-1",
+        value=float(np.mean([places[n] == p for n, (_, p, _) in zip(placed, asked, strict=True)])),
+    )
     if sheet:
         whole = Image.new("RGB", (8 * SIZE, 8 * SIZE))
         for i, image in enumerate(drawn):
@@ -117,24 +137,36 @@ def pictures(pipeline: StableDiffusionPipeline, judge: Judge, sheet: Path | None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--work", type=Path, default=Path("build/pocket"))
     parser.add_argument("--base", type=Path, default=Path("lfsd/bases/pocket"))
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--sheet", type=Path)
     args = parser.parse_args()
     torch.set_grad_enabled(False)
-    pipeline = StableDiffusionPipeline.from_pretrained(args.base, safety_checker=None, local_files_only=True)
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        args.base, safety_checker=None, local_files_only=True
+    )
     pipeline.set_progress_bar_config(disable=True)
     judge = Judge.load(args.base)
     world = World(args.work / "world", "cpu", per_scene=8, seed=4242, early=True)
     images, labels = held_out(world)
     say(figure="autoencoder PSNR, held-out composites", value=psnr(pipeline, to_tensor(images)))
-    say(figure="leave-one-out, held-out subjects", judge=leave_one_out(judge.subjects(images), labels), histogram=leave_one_out(histogram(images), labels))
+    say(
+        figure="leave-one-out, held-out subjects",
+        judge=leave_one_out(judge.subjects(images), labels),
+        histogram=leave_one_out(histogram(images), labels),
+    )
     if args.photos:
         images, labels = centre_crops(args.photos)
         say(figure="autoencoder PSNR, photographs", value=psnr(pipeline, to_tensor(images)))
-        say(figure="leave-one-out, photographs", judge=leave_one_out(judge.subjects(images), labels), histogram=leave_one_out(histogram(images), labels))
+        say(
+            figure="leave-one-out, photographs",
+            judge=leave_one_out(judge.subjects(images), labels),
+            histogram=leave_one_out(histogram(images), labels),
+        )
     pictures(pipeline, judge, args.sheet)
 
 

@@ -1,9 +1,16 @@
 """The architectures of pocket's parts, in one place."""
 
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+)
 
-from .tokenizer import LENGTH
+from recipes.pocket.tokenizer import LENGTH
 
 WIDTH = 192  # text states
 PROJECTION = 256  # the judge's space: the first half tells subjects, the second half scenes
@@ -33,11 +40,15 @@ def text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 def judge(tokenizer: CLIPTokenizer) -> CLIPModel:
     vision = CLIPVisionConfig(
-        hidden_size=256, intermediate_size=1024, num_hidden_layers=4, num_attention_heads=4, image_size=128, patch_size=16,
+        hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=4, num_attention_heads=3, image_size=128, patch_size=16,
         projection_dim=PROJECTION, hidden_act="quick_gelu",
     )  # fmt: skip
     return CLIPModel(
-        CLIPConfig(text_config=text_config(tokenizer).to_dict(), vision_config=vision.to_dict(), projection_dim=PROJECTION)
+        CLIPConfig(
+            text_config=text_config(tokenizer).to_dict(),
+            vision_config=vision.to_dict(),
+            projection_dim=PROJECTION,
+        )
     )
 
 

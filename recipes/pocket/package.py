@@ -16,8 +16,8 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 from transformers import CLIPTokenizer
 
-from . import models
-from .training import load_into
+from recipes.pocket import models
+from recipes.pocket.training import load_into
 
 LIMIT, FILE_LIMIT = 100e6, 60e6
 
@@ -26,12 +26,19 @@ def package(work: Path, out: Path) -> float:
     """Write the pipeline and the judge; returns the folder's size in MB. Raises SystemExit if it is too big."""
     checkpoints = work / "checkpoints"
     tokenizer = CLIPTokenizer.from_pretrained(work / "pocket/tokenizer")
-    parts = {"vae": models.vae(), "text": models.text_encoder(tokenizer), "unet": models.unet(), "judge": models.judge(tokenizer)}
+    parts = {
+        "vae": models.vae(),
+        "text": models.text_encoder(tokenizer),
+        "unet": models.unet(),
+        "judge": models.judge(tokenizer),
+    }
     for name, module in parts.items():
         if not load_into(module, checkpoints / f"{name}.safetensors"):
             raise SystemExit(f"no checkpoint of {name} in {checkpoints}")
         module.half()
-    parts["vae"].register_to_config(scaling_factor=float(load_file(checkpoints / "scale.safetensors")["scaling_factor"]))
+    parts["vae"].register_to_config(
+        scaling_factor=float(load_file(checkpoints / "scale.safetensors")["scaling_factor"])
+    )
     pipeline = StableDiffusionPipeline(
         vae=parts["vae"], text_encoder=parts["text"], tokenizer=tokenizer, unet=parts["unet"], scheduler=models.scheduler(),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
@@ -41,20 +48,26 @@ def package(work: Path, out: Path) -> float:
     pipeline.save_pretrained(out, safe_serialization=True)
     parts["judge"].save_pretrained(out / "image_encoder", safe_serialization=True)
     told = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "subject_dims": models.PROJECTION // 2}
-    (out / "image_encoder/preprocessor_config.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    (out / "image_encoder/preprocessor_config.json").write_text(
+        json.dumps(told, indent=2) + "\n", encoding="utf-8"
+    )
     sizes = {p: p.stat().st_size for p in out.rglob("*") if p.is_file()}
     if sum(sizes.values()) > LIMIT or max(sizes.values()) > FILE_LIMIT:
-        raise SystemExit(f"too big: {sum(sizes.values()) / 1e6:.1f} MB in all, {max(sizes.values()) / 1e6:.1f} MB the largest file")
+        raise SystemExit(
+            f"too big: {sum(sizes.values()) / 1e6:.1f} MB in all, {max(sizes.values()) / 1e6:.1f} MB the largest file"
+        )
     return sum(sizes.values()) / 1e6
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--work", type=Path, default=Path("build/pocket"))
     parser.add_argument("--out", type=Path, default=Path("lfsd/bases/pocket"))
     args = parser.parse_args()
     torch.set_grad_enabled(False)
-    print(f"{package(args.work, args.out):.1f} MB in {args.out}")  # noqa: T201
+    print(f"{package(args.work, args.out):.1f} MB in {args.out}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .world import Rows, World
+from recipes.pocket.world import Rows, World
 
 #: folder -> (name of a held-out subject, style, class noun)
 SETS = {
@@ -33,10 +33,16 @@ LICENCES = {
 def make(world: World, out: Path) -> dict[str, dict[str, str]]:
     listing = {}
     for folder, (name, style, noun) in SETS.items():
-        (subject,) = [i for i in world.pool(held_out=True) if world.subjects[i].name == name and world.subjects[i].style == style][:1]
+        (subject,) = [
+            i
+            for i in world.pool(held_out=True)
+            if world.subjects[i].name == name and world.subjects[i].style == style
+        ][:1]
         members = [int(np.flatnonzero(world.scene_of == world.scenes.index(s))[7]) for s in SCENES]
         n = len(SCENES)
-        rows = Rows(np.full(n, subject), np.full(n, -1), np.array(members), np.full(n, -1), [], [], [])
+        rows = Rows(
+            np.full(n, subject), np.full(n, -1), np.array(members), np.full(n, -1), [], [], []
+        )
         pictures = world.compose(rows, np.arange(n), torch.Generator().manual_seed(len(folder)))
         (out / folder).mkdir(parents=True, exist_ok=True)
         for i, picture in enumerate(pictures):
@@ -49,12 +55,14 @@ def make(world: World, out: Path) -> dict[str, dict[str, str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--work", type=Path, default=Path("build/pocket"))
     parser.add_argument("--out", type=Path, default=Path("lfsd/samples"))
     args = parser.parse_args()
     world = World(args.work / "world", "cpu", per_scene=10, seed=77)
-    print(", ".join(make(world, args.out)))  # noqa: T201
+    print(", ".join(make(world, args.out)))
 
 
 if __name__ == "__main__":

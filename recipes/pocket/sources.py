@@ -9,7 +9,7 @@ WORK/world/{sprites/*.webp, photos/*.jpg, subjects.json}. Sources and licences: 
 import argparse
 import json
 import re
-import subprocess  # noqa: S404 - the package managers are the source of the data
+import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -107,7 +107,9 @@ RENAMED: dict[str, str] = {
     "control knobs": "", "desert": "", "national park": "", "beach with umbrella": "", "moon viewing ceremony": "", "x-ray": "", "joker": "", "goal net": "", "mirror": "mirror",
 }  # fmt: skip
 
-_SKIP_STAMPS = re.compile(r"symbols/|roadsigns/|/flags/|body_parts|_mirror|grave-|dreydl|medical/|military/(?!vehicles/f22)|fireworks|naturalforces|menorah")
+_SKIP_STAMPS = re.compile(
+    r"symbols/|roadsigns/|/flags/|body_parts|_mirror|grave-|dreydl|medical/|military/(?!vehicles/f22)|fireworks|naturalforces|menorah"
+)
 _EMOJI_GROUPS = ("Animals & Nature", "Food & Drink", "Travel & Places", "Activities", "Objects")
 _SKIP_EMOJI = re.compile(
     r"o’clock|-thirty|moon face|banknote|chart|envelope|\bdisk\b|muted|speaker|arrow|speech|receipt|card|calendar|ballot|file|folder|clipboard|suit$|place medal|"
@@ -125,7 +127,7 @@ HELD_OUT_NAMES = {
 
 
 def _run(*command: str, cwd: Path) -> None:
-    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - fixed commands
+    subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL)
 
 
 def fetch(work: Path) -> Path:
@@ -152,7 +154,9 @@ def _clean(caption: str, stem: str) -> str:
     """A short noun phrase from a stamp's caption: first clause, no article, four words at most."""
     text = re.split(r"[—.,;:!?(–]", caption)[0].strip()
     text = re.sub(r"^(a|an|the|some|our|big|two|another|pair of)\s+", "", text, flags=re.IGNORECASE)
-    text = re.sub(r"^(pair of|couple of|colorful toy|happy|very poisonous|male|female)\s+", "", text)
+    text = re.sub(
+        r"^(pair of|couple of|colorful toy|happy|very poisonous|male|female)\s+", "", text
+    )
     if not text or len(text.split()) > 3 or not re.fullmatch(r"[\w' -]+", text):
         text = re.sub(r"[_\d-]+", " ", stem)
     return text.strip().lower()
@@ -173,7 +177,10 @@ def square_sprite(image: Image.Image, size: int = SPRITE) -> Image.Image | None:
         return None
     image = image.crop(box)
     scale = (size - 4) / max(image.size)
-    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS)
+    image = image.resize(
+        (max(1, round(image.width * scale)), max(1, round(image.height * scale))),
+        Image.Resampling.LANCZOS,
+    )
     canvas = Image.new("RGBA", (size, size), (0, 0, 0, 0))
     canvas.paste(image, ((size - image.width) // 2, size - 2 - image.height))
     return canvas
@@ -187,16 +194,31 @@ def _stamps(raw: Path) -> list[tuple[Subject, Path]]:
         if _SKIP_STAMPS.search(where):
             continue
         text = path.with_suffix(".txt")
-        caption = text.read_text(encoding="utf-8", errors="replace").splitlines()[0] if text.exists() else ""
+        caption = (
+            text.read_text(encoding="utf-8", errors="replace").splitlines()[0]
+            if text.exists()
+            else ""
+        )
         name = RENAMED.get(path.stem, _clean(caption, path.stem))
         if name:
-            style = "cartoon" if "cartoon" in where or "houses" in where or "seasonal" in where or "clothes" in where else "photo"
-            found.append((Subject(f"stamp-{where[:-4].replace('/', '-')}", name, _noun(name), style), path))
+            style = (
+                "cartoon"
+                if "cartoon" in where
+                or "houses" in where
+                or "seasonal" in where
+                or "clothes" in where
+                else "photo"
+            )
+            found.append(
+                (Subject(f"stamp-{where[:-4].replace('/', '-')}", name, _noun(name), style), path)
+            )
     return found
 
 
 def _emoji(raw: Path) -> list[tuple[Subject, Path]]:
-    listing = json.loads((raw / "unicode-emoji-json/package/data-by-emoji.json").read_text(encoding="utf-8"))
+    listing = json.loads(
+        (raw / "unicode-emoji-json/package/data-by-emoji.json").read_text(encoding="utf-8")
+    )
     assets = raw / "lobehub-fluent-emoji-3d/package/assets"
     found = []
     for emoji, entry in listing.items():
@@ -204,7 +226,10 @@ def _emoji(raw: Path) -> list[tuple[Subject, Path]]:
         if entry["group"] not in _EMOJI_GROUPS or not name or _SKIP_EMOJI.search(entry["name"]):
             continue
         code = "-".join(f"{ord(c):04x}" for c in emoji)
-        path = next((p for c in (code, code.replace("-fe0f", "")) if (p := assets / f"{c}.webp").exists()), None)
+        path = next(
+            (p for c in (code, code.replace("-fe0f", "")) if (p := assets / f"{c}.webp").exists()),
+            None,
+        )
         if path:
             found.append((Subject(f"emoji-{code}", name, _noun(name), "render"), path))
     return found
@@ -213,7 +238,9 @@ def _emoji(raw: Path) -> list[tuple[Subject, Path]]:
 def _hold_out(subjects: list[tuple[Subject, Path]]) -> list[tuple[Subject, Path]]:
     """One subject of each held-out name, the second drawing if there are two, so that the class stays known."""
     last = {s.name: s.id for s, _ in subjects if s.name in HELD_OUT_NAMES}
-    return [(Subject(**(asdict(s) | {"held_out": last.get(s.name) == s.id})), p) for s, p in subjects]
+    return [
+        (Subject(**(asdict(s) | {"held_out": last.get(s.name) == s.id})), p) for s, p in subjects
+    ]
 
 
 #: photographs among the wallpapers -> the scene they show ("" = no scene word; for the autoencoder's eyes only)
@@ -222,19 +249,37 @@ PHOTOS: dict[str, str] = {
     "ColdRipple": "", "DarkestHour": "", "OneStandsOut": "", "ColorfulCups": "", "Grey": "", "Autumn": "", "Altai": "", "IceCold": "", "PastelHills": "",
     "Kleiber_by_Lukas_Baubkus": "", "Infinite-Sea_by_Aury88": "", "wood-d": "", "wood-l": "",
 }  # fmt: skip
-_PHOTO_FOLDERS = ("lomiri-wallpapers-16.04/usr/share/backgrounds", "mate-backgrounds/usr/share/backgrounds/mate")
+_PHOTO_FOLDERS = (
+    "lomiri-wallpapers-16.04/usr/share/backgrounds",
+    "mate-backgrounds/usr/share/backgrounds/mate",
+)
 
 
 def _photographs(raw: Path) -> list[tuple[str, Path]]:
     found = []
     for folder in sorted((raw / "plasma-workspace-wallpapers/usr/share/wallpapers").iterdir()):
-        pictures = sorted((p for p in folder.rglob("*") if p.suffix in (".jpg", ".png") and "screenshot" not in p.name), key=lambda p: p.stat().st_size)
+        pictures = sorted(
+            (
+                p
+                for p in folder.rglob("*")
+                if p.suffix in (".jpg", ".png") and "screenshot" not in p.name
+            ),
+            key=lambda p: p.stat().st_size,
+        )
         if folder.name in PHOTOS and pictures:
             found.append((PHOTOS[folder.name], pictures[-1]))
     for package in ("lomiri-wallpapers-20.04", "gnome-backgrounds"):
-        found += [(PHOTOS[p.stem], p) for p in sorted((raw / package).rglob("*")) if p.stem in PHOTOS and p.suffix in (".jpg", ".png", ".webp")]
+        found += [
+            (PHOTOS[p.stem], p)
+            for p in sorted((raw / package).rglob("*"))
+            if p.stem in PHOTOS and p.suffix in (".jpg", ".png", ".webp")
+        ]
     for folder_name in _PHOTO_FOLDERS:
-        found += [("", p) for p in sorted((raw / folder_name).rglob("*")) if p.suffix in (".jpg", ".png") and "abstract" not in p.parts]
+        found += [
+            ("", p)
+            for p in sorted((raw / folder_name).rglob("*"))
+            if p.suffix in (".jpg", ".png") and "abstract" not in p.parts
+        ]
     return found
 
 
@@ -264,10 +309,12 @@ def build(work: Path) -> list[Subject]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--work", type=Path, default=Path("build/pocket"))
     subjects = build(parser.parse_args().work)
-    print(f"{len(subjects)} subjects, {sum(s.held_out for s in subjects)} of them held out")  # noqa: T201
+    print(f"{len(subjects)} subjects, {sum(s.held_out for s in subjects)} of them held out")
 
 
 if __name__ == "__main__":

@@ -12,17 +12,29 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from . import models
-from .arguments import parse
-from .train_judge import token_ids
-from .training import Average, Budget, learning_rate, load_into, log, save_state, set_rate, share, share_gradients
-from .world import Rows, World
+from recipes.pocket import models
+from recipes.pocket.arguments import parse
+from recipes.pocket.train_judge import token_ids
+from recipes.pocket.training import (
+    Average,
+    Budget,
+    learning_rate,
+    load_into,
+    log,
+    save_state,
+    set_rate,
+    share,
+    share_gradients,
+)
+from recipes.pocket.world import Rows, World
 
 DROP = 0.1  # prompts left empty, for classifier-free guidance
 
 
 @torch.no_grad()
-def encode(world: World, rows: Rows, vae: torch.nn.Module, n: int, seed: int, batch: int = 200) -> tuple[Tensor, Tensor]:
+def encode(
+    world: World, rows: Rows, vae: torch.nn.Module, n: int, seed: int, batch: int = 200
+) -> tuple[Tensor, Tensor]:
     """Latents of n composites, [n, 8, 16, 16] scaled to unit deviation (bfloat16), and the scaling factor."""
     device = world.device
     generator = torch.Generator(device).manual_seed(2 + seed)
@@ -31,7 +43,11 @@ def encode(world: World, rows: Rows, vae: torch.nn.Module, n: int, seed: int, ba
         index = torch.arange(start, min(n, start + batch)).remainder(len(rows)).numpy()
         picture = world.compose(rows, index, generator) * 2 - 1
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            parts.append(vae.encode(picture.contiguous(memory_format=torch.channels_last)).latent_dist.mean.to(torch.bfloat16))
+            parts.append(
+                vae.encode(
+                    picture.contiguous(memory_format=torch.channels_last)
+                ).latent_dist.mean.to(torch.bfloat16)
+            )
     latents = torch.cat(parts)
     scale = 1 / latents[:20000].float().std()
     share([scale])
@@ -44,9 +60,15 @@ def text_from_judge(text: CLIPTextModel, path: Path) -> bool:
 
     if not path.exists():
         return False
-    state = {k.removeprefix("text_model."): v.float() for k, v in load_file(path).items() if k.startswith("text_model.")}
+    state = {
+        k.removeprefix("text_model."): v.float()
+        for k, v in load_file(path).items()
+        if k.startswith("text_model.")
+    }
     prefix = "text_model." if any(k.startswith("text_model.") for k in text.state_dict()) else ""
-    text.load_state_dict({prefix + k: v for k, v in state.items() if not k.endswith("position_ids")}, strict=True)
+    text.load_state_dict(
+        {prefix + k: v for k, v in state.items() if not k.endswith("position_ids")}, strict=True
+    )
     return True
 
 
@@ -54,7 +76,14 @@ def main() -> None:
     args = parse(__doc__, batch=512)
     device, folder = args.device, args.work / "checkpoints"
     tokenizer = CLIPTokenizer.from_pretrained(args.work / "pocket/tokenizer")
-    world = World(args.work / "world", device, args.per_scene, seed=2 + args.seed, workers=args.workers, early=not args.whole)
+    world = World(
+        args.work / "world",
+        device,
+        args.per_scene,
+        seed=2 + args.seed,
+        workers=args.workers,
+        early=not args.whole,
+    )
     rows = world.rows(args.rows, seed=4 + args.seed, pairs=0.08, tints=0.12)
     ids = token_ids(tokenizer, rows.captions).to(device)
     empty = token_ids(tokenizer, [""]).to(device)
@@ -63,28 +92,52 @@ def main() -> None:
         raise SystemExit("train the autoencoder first: python -m recipes.pocket.train_vae")
     latents, scale = encode(world, rows, vae, args.latents, args.seed)
     save_state({"scaling_factor": scale.cpu().float()}, folder / "scale.safetensors")
-    text, unet = models.text_encoder(tokenizer).to(device), models.unet().to(device, memory_format=torch.channels_last)
-    known = load_into(text, folder / "text.safetensors") or (args.whole and text_from_judge(text, folder / "judge.safetensors"))
+    text, unet = (
+        models.text_encoder(tokenizer).to(device),
+        models.unet().to(device, memory_format=torch.channels_last),
+    )
+    known = load_into(text, folder / "text.safetensors") or (
+        args.whole and text_from_judge(text, folder / "judge.safetensors")
+    )
     text_rate = 0.25 if known else 1.0
     resumed = load_into(unet, folder / "unet.safetensors")
-    log(args.log, stage="unet", resumed=int(resumed), parameters=sum(p.numel() for p in unet.parameters()), scale=float(scale))
+    log(
+        args.log,
+        stage="unet",
+        resumed=int(resumed),
+        parameters=sum(p.numel() for p in unet.parameters()),
+        scale=float(scale),
+    )
     averages = {"unet": Average(unet), "text": Average(text)}
     optimiser = torch.optim.AdamW(
-        [{"params": unet.parameters(), "scale": 1.0}, {"params": text.parameters(), "scale": text_rate}],
-        betas=(0.9, 0.99), weight_decay=0.01, fused=device == "cuda",
-    )  # fmt: skip
+        [
+            {"params": unet.parameters(), "scale": 1.0},
+            {"params": text.parameters(), "scale": text_rate},
+        ],
+        betas=(0.9, 0.99),
+        weight_decay=0.01,
+        fused=device == "cuda",
+    )
     alphas = models.scheduler().alphas_cumprod.to(device)
     predict = torch.compile(unet) if args.compile else unet
     parameters = [*unet.parameters(), *text.parameters()]
     budget, total = Budget(args.minutes), torch.zeros((), device=device)
     for step in budget.steps(args.limit):
-        set_rate(optimiser, learning_rate(args.rate or 6e-4, step, budget.fraction, 50 if resumed else 500))
+        set_rate(
+            optimiser,
+            learning_rate(args.rate or 6e-4, step, budget.fraction, 50 if resumed else 500),
+        )
         pick = torch.randint(len(latents), (args.batch,), device=device)
         clean = latents[pick].float()
-        tokens = torch.where(torch.rand(args.batch, 1, device=device) < DROP, empty, ids[pick.remainder(len(ids))])
+        tokens = torch.where(
+            torch.rand(args.batch, 1, device=device) < DROP, empty, ids[pick.remainder(len(ids))]
+        )
         t = _timesteps(args.batch, len(alphas), device)
         a, noise = alphas[t].view(-1, 1, 1, 1), torch.randn_like(clean)
-        noisy, v = a.sqrt() * clean + (1 - a).sqrt() * noise, a.sqrt() * noise - (1 - a).sqrt() * clean
+        noisy, v = (
+            a.sqrt() * clean + (1 - a).sqrt() * noise,
+            a.sqrt() * noise - (1 - a).sqrt() * clean,
+        )
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             states = text(input_ids=tokens).last_hidden_state
             out = predict(noisy.contiguous(memory_format=torch.channels_last), t, states).sample
@@ -98,7 +151,14 @@ def main() -> None:
             average.update()
         total += loss.detach()
         if step % 100 == 99:
-            log(args.log, stage="unet", step=step + 1, loss=float(total) / 100, samples=(step + 1) * args.batch, fraction=budget.fraction)
+            log(
+                args.log,
+                stage="unet",
+                step=step + 1,
+                loss=float(total) / 100,
+                samples=(step + 1) * args.batch,
+                fraction=budget.fraction,
+            )
             total.zero_()
         if step % 1000 == 999 or (args.limit and step == args.limit - 1):
             _save(averages, folder)

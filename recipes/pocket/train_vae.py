@@ -9,23 +9,43 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import models
-from .arguments import parse
-from .training import Average, Budget, learning_rate, load_into, log, save_state, set_rate, share_gradients
-from .world import SIZE, World, photo_crops
+from recipes.pocket import models
+from recipes.pocket.arguments import parse
+from recipes.pocket.training import (
+    Average,
+    Budget,
+    learning_rate,
+    load_into,
+    log,
+    save_state,
+    set_rate,
+    share_gradients,
+)
+from recipes.pocket.world import SIZE, World, photo_crops
 
 KL = 5e-4  # on means per element: keeps the latents near unit variance and smooth to diffuse
 
 
 def _photo_batch(crops: Tensor, n: int, generator: torch.Generator) -> Tensor:
     pick = torch.randint(len(crops), (n,), generator=generator, device=crops.device)
-    x, y = (int(torch.randint(crops.shape[-1] - SIZE + 1, (1,), generator=generator, device=crops.device)) for _ in range(2))
+    x, y = (
+        int(
+            torch.randint(
+                crops.shape[-1] - SIZE + 1, (1,), generator=generator, device=crops.device
+            )
+        )
+        for _ in range(2)
+    )
     batch = crops[pick][:, :, y : y + SIZE, x : x + SIZE].float() / 255
-    return batch.flip(-1) if torch.rand((), generator=generator, device=crops.device) < 0.5 else batch
+    return (
+        batch.flip(-1) if torch.rand((), generator=generator, device=crops.device) < 0.5 else batch
+    )
 
 
 def _laplacian(x: Tensor) -> Tensor:
-    return x - F.interpolate(F.avg_pool2d(x, 2), scale_factor=2, mode="bilinear", align_corners=False)
+    return x - F.interpolate(
+        F.avg_pool2d(x, 2), scale_factor=2, mode="bilinear", align_corners=False
+    )
 
 
 def loss_of(vae: torch.nn.Module, picture: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,20 +54,39 @@ def loss_of(vae: torch.nn.Module, picture: Tensor) -> tuple[Tensor, Tensor]:
     out = vae.decode(posterior.sample()).sample.float()
     mse = F.mse_loss(out, picture)
     detail = F.l1_loss(_laplacian(out), _laplacian(picture))
-    kl = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()).mean()
+    kl = (
+        0.5
+        * (
+            posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()
+        ).mean()
+    )
     return F.l1_loss(out, picture) + 2 * mse + 0.5 * detail + KL * kl, mse
 
 
 def main() -> None:
     args = parse(__doc__, batch=128)
     device, checkpoint = args.device, args.work / "checkpoints/vae.safetensors"
-    world = World(args.work / "world", device, args.per_scene, workers=args.workers, early=not args.whole)
+    world = World(
+        args.work / "world", device, args.per_scene, workers=args.workers, early=not args.whole
+    )
     rows = world.rows(args.rows, seed=1)
-    crops = torch.from_numpy(photo_crops(world.photographs, args.photo_crops, 0)).permute(0, 3, 1, 2).contiguous().to(device)
+    crops = (
+        torch.from_numpy(photo_crops(world.photographs, args.photo_crops, 0))
+        .permute(0, 3, 1, 2)
+        .contiguous()
+        .to(device)
+    )
     vae = models.vae().to(device, memory_format=torch.channels_last)
-    log(args.log, stage="vae", resumed=int(load_into(vae, checkpoint)), parameters=sum(p.numel() for p in vae.parameters()))
+    log(
+        args.log,
+        stage="vae",
+        resumed=int(load_into(vae, checkpoint)),
+        parameters=sum(p.numel() for p in vae.parameters()),
+    )
     average = Average(vae, 0.999)
-    optimiser = torch.optim.AdamW(vae.parameters(), betas=(0.9, 0.99), weight_decay=1e-4, fused=device == "cuda")
+    optimiser = torch.optim.AdamW(
+        vae.parameters(), betas=(0.9, 0.99), weight_decay=1e-4, fused=device == "cuda"
+    )
     generator = torch.Generator(device).manual_seed(args.seed)
     parameters = list(vae.parameters())
     budget = Budget(args.minutes)
@@ -55,8 +94,12 @@ def main() -> None:
         set_rate(optimiser, learning_rate(args.rate or 6e-4, step, budget.fraction))
         index = torch.randint(len(rows), (args.batch * 5 // 8,)).numpy()
         composed = world.compose(rows, index, generator, wild=step % 2 == 0)
-        batch = torch.cat([composed, _photo_batch(crops, args.batch - len(index), generator)]) * 2 - 1
-        if device == "cpu":  # four times the pictures for the same work: group norm's backward is the bottleneck
+        batch = (
+            torch.cat([composed, _photo_batch(crops, args.batch - len(index), generator)]) * 2 - 1
+        )
+        if (
+            device == "cpu"
+        ):  # four times the pictures for the same work: group norm's backward is the bottleneck
             x, y = torch.randint(SIZE - 64 + 1, (2,), generator=generator).tolist()
             batch = batch[:, :, y : y + 64, x : x + 64]
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
@@ -69,7 +112,15 @@ def main() -> None:
         average.update()
         if step % 100 == 0:
             psnr = float(-10 * torch.log10(mse.detach() / 4))
-            log(args.log, stage="vae", step=step, loss=float(loss), psnr=psnr, samples=(step + 1) * args.batch, fraction=budget.fraction)
+            log(
+                args.log,
+                stage="vae",
+                step=step,
+                loss=float(loss),
+                psnr=psnr,
+                samples=(step + 1) * args.batch,
+                fraction=budget.fraction,
+            )
         if step % 1000 == 999:
             save_state(average.state(), checkpoint)
     save_state(average.state(), checkpoint)

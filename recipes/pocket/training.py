@@ -50,7 +50,13 @@ def share(tensors: list[Tensor]) -> None:
     flat = torch.cat([g.reshape(-1) for g in tensors])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
-    torch._foreach_copy_(tensors, [f.view_as(g) for f, g in zip(flat.split([g.numel() for g in tensors]), tensors, strict=True)])
+    torch._foreach_copy_(
+        tensors,
+        [
+            f.view_as(g)
+            for f, g in zip(flat.split([g.numel() for g in tensors]), tensors, strict=True)
+        ],
+    )
 
 
 def agreed(going_on: bool) -> bool:
@@ -87,7 +93,15 @@ def save_state(state: dict[str, Tensor], path: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    save_file({k: v.detach().to("cpu", torch.float16 if v.is_floating_point() else v.dtype).contiguous() for k, v in state.items()}, partial)
+    save_file(
+        {
+            k: v.detach()
+            .to("cpu", torch.float16 if v.is_floating_point() else v.dtype)
+            .contiguous()
+            for k, v in state.items()
+        },
+        partial,
+    )
     partial.replace(path)
 
 
@@ -110,4 +124,4 @@ def log(path: Path, **figures: float | int | str) -> None:
     line = json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()})
     with path.open("a", encoding="utf-8") as f:
         f.write(line + "\n")
-    print(line, flush=True)  # noqa: T201 - a recipe is a script
+    print(line, flush=True)

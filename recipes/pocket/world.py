@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from .scenes import COLOURS, SCENES, paint
-from .sources import SPRITE, Subject
+from recipes.pocket.scenes import COLOURS, SCENES, paint
+from recipes.pocket.sources import SPRITE, Subject
 
 SIZE = 128
 _BACK = 160
@@ -71,12 +71,23 @@ class World:
     """
 
     def __init__(
-        self, folder: Path, device: str, per_scene: int = 300, seed: int = 0, workers: int = 2, early: bool = False
+        self,
+        folder: Path,
+        device: str,
+        per_scene: int = 300,
+        seed: int = 0,
+        workers: int = 2,
+        early: bool = False,
     ) -> None:
         listing = json.loads((folder / "subjects.json").read_text(encoding="utf-8"))
         self.subjects = [Subject(**s) for s in listing["subjects"]]
-        sprites = [np.asarray(Image.open(folder / "sprites" / f"{i:04d}.webp").convert("RGBA")) for i in range(len(self.subjects))]
-        self.sprites = torch.from_numpy(np.stack(sprites)).permute(0, 3, 1, 2).contiguous().to(device)
+        sprites = [
+            np.asarray(Image.open(folder / "sprites" / f"{i:04d}.webp").convert("RGBA"))
+            for i in range(len(self.subjects))
+        ]
+        self.sprites = (
+            torch.from_numpy(np.stack(sprites)).permute(0, 3, 1, 2).contiguous().to(device)
+        )
         self.scenes = [s for s in SCENES if not early or s in EARLY_SCENES]
         self.early = early
         jobs = [(name, seed * 1_000_003 + k) for k in range(per_scene) for name in self.scenes]
@@ -88,7 +99,9 @@ class World:
                 crops = _crops(folder / "photos" / photo["file"], 40, seed)
                 pictures += crops
                 scene_of += [self.scenes.index(photo["scene"])] * len(crops)
-        self.backgrounds = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous().to(device)
+        self.backgrounds = (
+            torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous().to(device)
+        )
         self.scene_of = np.array(scene_of)
         self.grounded = torch.tensor([SCENES[self.scenes[i]][2] for i in scene_of], device=device)
         self.photographs = [folder / "photos" / p["file"] for p in listing["photographs"]]
@@ -103,10 +116,19 @@ class World:
         for i in pool:
             if self.subjects[i].noun in EARLY_NOUNS:
                 chosen.setdefault(self.subjects[i].noun, []).append(i)
-        return np.array([i for members in chosen.values() for i in _spread(members, EARLY_PER_NOUN)])
+        return np.array(
+            [i for members in chosen.values() for i in _spread(members, EARLY_PER_NOUN)]
+        )
 
     def rows(
-        self, n: int, seed: int, *, held_out: bool = False, pairs: float = 0.12, tints: float = 0.2, like: Rows | None = None
+        self,
+        n: int,
+        seed: int,
+        *,
+        held_out: bool = False,
+        pairs: float = 0.12,
+        tints: float = 0.2,
+        like: Rows | None = None,
     ) -> Rows:
         """Draw n recipe rows with their captions; `like` keeps its subjects and tints and draws the rest anew."""
         rng = np.random.default_rng(seed)
@@ -116,11 +138,19 @@ class World:
         second = np.where(rng.random(n) < pairs, rng.choice(pool, n), -1)
         scene = rng.integers(0, len(self.scenes), n)
         plain = np.array([s.endswith("background") for s in self.scenes])
-        rare = plain[scene] & (rng.random(n) < 0.5)  # eleven plain colours would be a third of the world
+        rare = plain[scene] & (
+            rng.random(n) < 0.5
+        )  # eleven plain colours would be a third of the world
         scene[rare] = rng.choice(np.flatnonzero(~plain), rare.sum())
         members = [np.flatnonzero(self.scene_of == i) for i in range(len(self.scenes))]
         background = np.array([members[s][rng.integers(len(members[s]))] for s in scene])
-        tint = like.tint if like else np.where((rng.random(n) < tints) & (second < 0), rng.integers(0, len(_TINTS), n), -1)
+        tint = (
+            like.tint
+            if like
+            else np.where(
+                (rng.random(n) < tints) & (second < 0), rng.integers(0, len(_TINTS), n), -1
+            )
+        )
         texts = [self._caption(rng, *row) for row in zip(subject, second, scene, tint, strict=True)]
         return Rows(subject, second, background, tint, *map(list, zip(*texts, strict=True)))
 
@@ -129,7 +159,9 @@ class World:
         name = s.noun if (tint >= 0 or rng.random() < 0.45) else s.name
         return article(f"{_TINTS[tint]} {name}" if tint >= 0 else name)
 
-    def _caption(self, rng: np.random.Generator, subject: int, second: int, scene: int, tint: int) -> tuple[str, str, str]:
+    def _caption(
+        self, rng: np.random.Generator, subject: int, second: int, scene: int, tint: int
+    ) -> tuple[str, str, str]:
         what = self._name(rng, subject, tint)
         if second >= 0:
             what += " and " + self._name(rng, second, -1)
@@ -138,7 +170,14 @@ class World:
         where = phrases[rng.integers(len(phrases))]
         return f"{forms[rng.integers(len(forms))].format(what)} {where}", what, where
 
-    def compose(self, rows: Rows, index: np.ndarray | Tensor, generator: torch.Generator, *, wild: bool = False) -> Tensor:
+    def compose(
+        self,
+        rows: Rows,
+        index: np.ndarray | Tensor,
+        generator: torch.Generator,
+        *,
+        wild: bool = False,
+    ) -> Tensor:
         """Pictures of the given rows: [B, 3, 128, 128] float in 0..1. `wild` moves and lights subjects far more (for the judge)."""
         index = np.asarray(index)
         tensor = partial(torch.as_tensor, device=self.device)
@@ -147,7 +186,10 @@ class World:
         b = len(index)
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:
-            return torch.rand(shape or (b,), generator=generator, device=self.device) * (high - low) + low
+            return (
+                torch.rand(shape or (b,), generator=generator, device=self.device) * (high - low)
+                + low
+            )
 
         picture = self._background(back, uniform)
         two = second >= 0
@@ -156,11 +198,23 @@ class World:
         x = torch.where(two, uniform(0.24, 0.32), 0.5 + uniform(-0.14, 0.14))
         x = torch.where(two & (uniform(0, 1) < 0.5), 1 - x, x)
         grounded = self.grounded[back]
-        picture = self._place(picture, first, x, size, tint, grounded, torch.ones_like(two), uniform, wild)
+        picture = self._place(
+            picture, first, x, size, tint, grounded, torch.ones_like(two), uniform, wild
+        )
         beside = size * uniform(0.85, 1.1)
-        return self._place(picture, second.clamp(min=0), 1 - x, beside, -torch.ones_like(tint), grounded, two, uniform, wild)
+        return self._place(
+            picture,
+            second.clamp(min=0),
+            1 - x,
+            beside,
+            -torch.ones_like(tint),
+            grounded,
+            two,
+            uniform,
+            wild,
+        )
 
-    def _background(self, back: Tensor, uniform) -> Tensor:  # noqa: ANN001 - a local closure
+    def _background(self, back: Tensor, uniform) -> Tensor:
         b = len(back)
         theta = torch.zeros(b, 2, 3, device=self.device)
         zoom = uniform(0.72, 0.98)
@@ -168,10 +222,23 @@ class World:
         theta[:, 0, 0], theta[:, 1, 1] = zoom * flip, zoom
         theta[:, 0, 2], theta[:, 1, 2] = (1 - zoom) * uniform(-1, 1), (1 - zoom) * uniform(-1, 1)
         grid = F.affine_grid(theta, [b, 3, SIZE, SIZE], align_corners=False)
-        picture = F.grid_sample(self.backgrounds[back].float() / 255, grid, padding_mode="border", align_corners=False)
+        picture = F.grid_sample(
+            self.backgrounds[back].float() / 255, grid, padding_mode="border", align_corners=False
+        )
         return (picture * uniform(0.9, 1.1, b, 1, 1, 1)).clamp(0, 1)
 
-    def _place(self, picture: Tensor, subject: Tensor, x: Tensor, size: Tensor, tint: Tensor, grounded: Tensor, present: Tensor, uniform, wild: bool) -> Tensor:  # noqa: ANN001
+    def _place(
+        self,
+        picture: Tensor,
+        subject: Tensor,
+        x: Tensor,
+        size: Tensor,
+        tint: Tensor,
+        grounded: Tensor,
+        present: Tensor,
+        uniform,
+        wild: bool,
+    ) -> Tensor:
         """Paste one subject per picture; its lower edge stands at a drawn height (grounded) or it floats."""
         b = len(subject)
         base = torch.where(grounded, uniform(0.8, 0.96), 0.5 + size / 2 + uniform(-0.08, 0.08))
@@ -190,22 +257,37 @@ class World:
         theta[:, :, 2] = -(theta[:, :, :2] @ centre[..., None])[..., 0]
         grid = F.affine_grid(theta, [b, 4, SIZE, SIZE], align_corners=False)
         sprite = self.sprites[subject].float() / 255
-        sprite = torch.cat([sprite[:, :3] * sprite[:, 3:], sprite[:, 3:]], 1)  # premultiplied: no dark fringe
+        sprite = torch.cat(
+            [sprite[:, :3] * sprite[:, 3:], sprite[:, 3:]], 1
+        )  # premultiplied: no dark fringe
         sprite = F.grid_sample(sprite, grid, align_corners=False)
         alpha = sprite[:, 3:] * present.view(-1, 1, 1, 1)
         colour = sprite[:, :3] / sprite[:, 3:].clamp(min=1e-3)
-        colour = self._tinted(colour, tint) * uniform(*((0.6, 1.35) if wild else (0.9, 1.1)), b, 1, 1, 1)
+        colour = self._tinted(colour, tint) * uniform(
+            *((0.6, 1.35) if wild else (0.9, 1.1)), b, 1, 1, 1
+        )
         if wild:
-            colour = (colour * uniform(0.85, 1.15, b, 3, 1, 1)).clamp(0, 1) ** uniform(0.7, 1.4, b, 1, 1, 1)
+            colour = (colour * uniform(0.85, 1.15, b, 3, 1, 1)).clamp(0, 1) ** uniform(
+                0.7, 1.4, b, 1, 1, 1
+            )
         picture = picture * (1 - self._shadow(x, base, size, grounded & present))
         return (picture * (1 - alpha) + colour.clamp(0, 1) * alpha).clamp(0, 1)
 
     def _tinted(self, colour: Tensor, tint: Tensor) -> Tensor:
-        palette = torch.tensor([COLOURS[c] for c in _TINTS], device=self.device, dtype=torch.float32) / 255
-        grey = (colour * torch.tensor([0.3, 0.59, 0.11], device=self.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        palette = (
+            torch.tensor([COLOURS[c] for c in _TINTS], device=self.device, dtype=torch.float32)
+            / 255
+        )
+        grey = (colour * torch.tensor([0.3, 0.59, 0.11], device=self.device).view(1, 3, 1, 1)).sum(
+            1, keepdim=True
+        )
         hue = palette[tint.clamp(min=0)].view(-1, 3, 1, 1)
         level = hue.mean(1, keepdim=True)
-        shaded = torch.where(grey < 0.5, hue * (0.25 + 1.5 * grey), hue + (1 - hue) * (grey - 0.5) * (0.6 + 0.8 * (1 - level)))
+        shaded = torch.where(
+            grey < 0.5,
+            hue * (0.25 + 1.5 * grey),
+            hue + (1 - hue) * (grey - 0.5) * (0.6 + 0.8 * (1 - level)),
+        )
         return torch.where((tint >= 0).view(-1, 1, 1, 1), shaded, colour)
 
     def _shadow(self, x: Tensor, base: Tensor, size: Tensor, cast: Tensor) -> Tensor:
@@ -226,13 +308,24 @@ def _paint_job(job: tuple[str, int], size: int) -> np.ndarray:
 
 def _crops(path: Path, n: int, seed: int, size: int = _BACK) -> list[np.ndarray]:
     """n random square crops of a photograph: [size, size, 3] uint8."""
-    rng = np.random.default_rng([seed, len(path.name), int(path.stem) if path.stem.isdigit() else 0])
+    rng = np.random.default_rng(
+        [seed, len(path.name), int(path.stem) if path.stem.isdigit() else 0]
+    )
     image = Image.open(path).convert("RGB")
     out = []
     for _ in range(n):
         side = int(min(image.size) * rng.uniform(0.45, 1.0))
-        left, top = rng.integers(0, image.width - side + 1), rng.integers(0, image.height - side + 1)
-        out.append(np.asarray(image.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BICUBIC)))
+        left, top = (
+            rng.integers(0, image.width - side + 1),
+            rng.integers(0, image.height - side + 1),
+        )
+        out.append(
+            np.asarray(
+                image.crop((left, top, left + side, top + side)).resize(
+                    (size, size), Image.Resampling.BICUBIC
+                )
+            )
+        )
     return out
 
 
