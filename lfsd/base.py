@@ -1,7 +1,6 @@
 """BaseModel: a Stable Diffusion folder as the method sees it, whatever its layout."""
 
 import copy
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from transformers.utils import logging as hf_logging
 
 from lfsd.attention import install_processors
+from lfsd.device import pick_device, pick_dtype
 from lfsd.errors import BaseUnavailableError, UsageError
 from lfsd.locate import POCKET, layout_of, locate_base, resolve_base
 from lfsd.tokens import TokenTable
@@ -234,46 +234,6 @@ class BaseModel:
             return latents
         a = self.alphas_cumprod[t].view(-1, 1, 1, 1)
         return a.sqrt() * noise - (1 - a).sqrt() * latents
-
-
-def pick_device(device: str | torch.device = "auto") -> torch.device:
-    """The device asked for, or the best there is; this process's own one under `accelerate
-    launch`."""
-    if str(device) == "auto":
-        if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes"):
-            return torch.device("cpu")
-        if torch.cuda.is_available():
-            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        picked = torch.device(device)
-        torch.empty(0, device=picked)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {device!r} is not to be had here", "use --device auto") from error
-    return picked
-
-
-def pick_dtype(device: torch.device, precision: str = "auto") -> torch.dtype:
-    """The dtype of the forward passes; auto is bf16 where the hardware computes it, else
-    float32."""
-    known = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if precision in known:
-        return known[precision]
-    if precision != "auto":
-        raise UsageError(f"precision {precision!r} is unknown", f"use auto or {', '.join(known)}")
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
-    if device.type == "cpu" and _cpu_computes_bf16():
-        return torch.bfloat16
-    return torch.float32
-
-
-def _cpu_computes_bf16() -> bool:
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _part(kind: Any, folder: Path, name: str, dtype: torch.dtype = torch.float32) -> Any:

@@ -1,7 +1,7 @@
 """The photos as the loop uses them: latents encoded once, and every random draw of every step.
 
-Each draw has its own generator, seeded by (seed, token, purpose, step). So a resumed session needs no
-stored generator, and several processes draw the same global batch and each take their share.
+Each draw has its own generator, seeded by (seed, token, purpose, step). So a resumed session needs
+no stored generator, and several processes draw the same global batch and each take their share.
 """
 
 import hashlib
@@ -31,8 +31,8 @@ def seeded(*key: object) -> torch.Generator:
 class PhotoLatents:
     """P photos, encoded once. Views are what a step picks from: the photos, then the composites.
 
-    latents [V,2,C,h,w] (plain, mirrored), weights of L_DM [V,2,h,w], prompts per view; masks [P,h,w] are
-    the subject masks for contexts, or None when contexts are not masked.
+    latents [V,2,C,h,w] (plain, mirrored), weights of L_DM [V,2,h,w], prompts per view; masks
+    [P,h,w] are the subject masks for contexts, or None when contexts are not masked.
     """
 
     latents: Tensor

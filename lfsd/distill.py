@@ -110,7 +110,7 @@ def kd_loss(
 ) -> Tensor:
     """L_KD per sample [B]: mean squared difference of two predictions made of the same latents.
 
-    In the space of noise a difference of v weighs alpha-bar, one of x weighs alpha-bar / (1 - alpha-bar).
+    As noise, a difference of v weighs alpha-bar and one of x alpha-bar / (1 - alpha-bar).
     """
     loss = (student - teacher).square().mean(dim=(1, 2, 3))
     if space == "noise" and kind == "v_prediction":

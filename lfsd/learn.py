@@ -1,53 +1,30 @@
-"""One session: the photos' diffusion loss and the distillation loss, one forward, one loop.
+"""One session of learning: a token put in, photos encoded, the loop run, the outcome on the CPU."""
 
-L = L_DM + weight * L_KD (arXiv 2411.05544, abstract). The student's forward holds a batch of photos
-and, behind them, pooled latents of the teacher's trajectories, so distillation costs a larger batch
-and the pool, not two more passes.
-"""
-
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
-from torch import Tensor, nn
 
-from lfsd import checkpoint as saved
-from lfsd.adapter import Adapter, Guard, State
+from lfsd.adapter import Adapter, State
 from lfsd.base import BaseModel
-from lfsd.data import Draw, PhotoLatents, draw_batch, draw_pool, encode_photos, seeded
-from lfsd.distill import Pool, kd_loss
-from lfsd.errors import InterruptedLearning, LfsdError, ResourceError
-from lfsd.events import Checkpoint, EventCallback, Notice, Preview, Stage, Step, ignore
+from lfsd.data import encode_photos
+from lfsd.events import EventCallback, ignore
+from lfsd.loop import Loop, Subject
 from lfsd.photos import PreparedPhoto
-from lfsd.prompts import distillation_prompts
 from lfsd.settings import Settings
-from lfsd.student import Batch, Student, encode_prompts, make_pool
 from lfsd.tokens import insert_token, token_rows
-
-GUARD_AFTER = 3
-STUDENT_REFRESH = 25
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is learned: its token and class noun, and (token, noun) of the concepts before it."""
-
-    token: str
-    class_noun: str
-    earlier: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
 class LearnedSession:
     """The outcome of a session, all on the CPU.
 
-    rows: one [k,D] array per text encoder. latents [P,C,h,w] and masks [P,h,w] of the photos are what
-    contexts are chosen from. losses: name -> one value per step of this run.
+    rows: one [k,D] array per text encoder. latents [P,C,h,w] and masks [P,h,w] of the photos are
+    what contexts are chosen from. losses: name -> one value per step.
     """
 
     adapter: State
@@ -59,249 +36,6 @@ class LearnedSession:
     seconds: float
     seconds_per_step: float
     pool_seconds: float
-
-
-@dataclass
-class Loop:
-    """A session under way; `run` takes it to its end."""
-
-    base: BaseModel
-    adapter: Adapter
-    subject: Subject
-    data: PhotoLatents
-    rows: list[nn.Parameter]
-    settings: Settings
-    accelerator: Accelerator
-    on_event: EventCallback = ignore
-    step: int = 0
-    chunks: int = 1
-    pool: Pool | None = None
-    pool_seconds: float = 0.0
-    losses: dict[str, list[float]] = field(default_factory=lambda: {"dm": [], "kd": []})
-
-    def __post_init__(self) -> None:
-        s = self.settings
-        self.key = (self.subject.token,)
-        self.groups = distillation_prompts(self.subject.class_noun, self.subject.earlier, s)
-        every = [""] + [p for group in self.groups.values() for p in group]
-        self.prompts = encode_prompts(self.base, every)
-        world = self.accelerator.num_processes
-        self.batch = -(-s.batch // world) * world
-        self.kd_batch = (
-            -(-s.distill_batch // world) * world if s.distill and s.distill_weight else 0
-        )
-        if self.batch != s.batch:
-            self.tell(Notice(f"batch {self.batch} instead of {s.batch}, to share among {world}"))
-        groups = [
-            {"params": self.adapter.parameters(), "weight_decay": s.weight_decay},
-            {"params": self.rows, "weight_decay": 0.0},
-        ]
-        fused = self.base.device.type in ("cpu", "cuda")
-        optimizer = torch.optim.AdamW(groups, lr=s.lr_adapter, fused=fused)
-        student = Student(self.base, self.rows)
-        self.student, self.optimizer = self.accelerator.prepare(student, optimizer)
-        self.guard = Guard(self.adapter, self.rows)
-
-    def tell(self, event: object) -> None:
-        """Pass an event on, from the main process only."""
-        if self.accelerator.is_main_process:
-            self.on_event(event)  # type: ignore[arg-type]
-
-    # the loop
-
-    def run(
-        self,
-        folder: Path | None,
-        about: dict[str, object],
-        should_stop: Callable[[], bool],
-        preview: Callable[[int], Path] | None,
-    ) -> None:
-        """Learn until the last step. InterruptedLearning if told to stop, after a checkpoint."""
-        s, first, began = self.settings, self.step, time.perf_counter()
-        while self.step < s.steps:
-            self._refresh_pool()
-            loss_dm, loss_kd = self._safe_step()
-            self.step += 1
-            if self.step - first == GUARD_AFTER or self.step == s.steps:
-                self.guard.check(rows_move=s.lr_token > 0)
-            rate = (self.step - first) / (time.perf_counter() - began)
-            loss = loss_dm + s.distill_weight * loss_kd
-            left = (s.steps - self.step) / rate
-            self.tell(Step(self.step, s.steps, loss, loss_dm, loss_kd, left, rate))
-            stop = self._any(should_stop()) and self.step < s.steps
-            due = s.checkpoint_every and self.step % s.checkpoint_every == 0
-            if folder is not None and (stop or (due and self.step < s.steps)):
-                self._save(folder, about)
-            if stop:
-                raise InterruptedLearning(
-                    f"stopped after step {self.step} of {s.steps}",
-                    "the same command with --resume goes on" if folder else "",
-                )
-            if preview and s.preview_every and self.step % s.preview_every == 0:
-                self._preview(preview)
-
-    def _safe_step(self) -> tuple[float, float]:
-        """One optimiser step; out of memory cuts the forward in two and repeats it."""
-        while True:
-            try:
-                return self._step()
-            except torch.OutOfMemoryError as error:
-                self.optimizer.zero_grad(set_to_none=True)
-                alone = self.accelerator.num_processes == 1 and self.settings.grad_accumulation == 1
-                if not alone or self.chunks >= self.batch:
-                    raise ResourceError(
-                        "the device has too little memory",
-                        "try --batch 1 or a smaller --resolution",
-                    ) from error
-                self.chunks = min(self.batch, self.chunks * 2)
-            torch.cuda.empty_cache()
-            self.tell(Notice(f"out of memory: going on with batches cut into {self.chunks}"))
-
-    def _step(self) -> tuple[float, float]:
-        s = self.settings
-        self._set_rates()
-        sums = [0.0, 0.0]
-        for micro in range(s.grad_accumulation):
-            with self.accelerator.accumulate(self.student):
-                for dm, kd in self._losses(micro):
-                    loss = dm + s.distill_weight * kd
-                    self.accelerator.backward(loss)
-                    sums[0] += float(dm.detach()) / s.grad_accumulation
-                    sums[1] += float(kd.detach()) / s.grad_accumulation
-                if self.accelerator.sync_gradients and s.max_grad_norm:
-                    trained = [*self.adapter.parameters(), *self.rows]
-                    self.accelerator.clip_grad_norm_(trained, s.max_grad_norm)
-                self.optimizer.step()
-                self.optimizer.zero_grad(set_to_none=True)
-        if self.accelerator.num_processes > 1:
-            both = torch.tensor(sums, device=self.base.device)
-            sums = self.accelerator.reduce(both, "mean").tolist()
-        if not all(math.isfinite(value) for value in sums):
-            raise LfsdError(
-                f"the loss is not finite at step {self.step + 1}",
-                "lower the learning rate, or use --precision float32",
-            )
-        for name, value in zip(("dm", "kd"), sums, strict=True):
-            self.losses[name].append(value)
-        return sums[0], sums[1]
-
-    def _losses(self, micro: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(L_DM, L_KD) of one micro step in `chunks` forwards whose sum is the whole's mean.
-
-        The caller runs backward in between, so that one forward's memory is free before the next.
-        """
-        world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        number = self.step * self.settings.grad_accumulation + micro
-        key = (*self.key, "step", number)
-        draw = draw_batch(self.data, self.settings, key, self.base.num_train_timesteps, self.batch)
-        draw = Draw(*(part[rank::world] for part in draw))
-        picked = torch.zeros(0, dtype=torch.long)
-        if self.pool is not None and self.kd_batch:
-            size = len(self.pool.t)
-            picked = draw_pool(size, self.settings, self.key, number, self.kd_batch)[rank::world]
-        for first in range(self.chunks):
-            photos = Draw(*(part[first :: self.chunks] for part in draw))
-            pooled = picked[first :: self.chunks]
-            dm, kd = self.part(photos, pooled)
-            yield dm * (len(photos.t) / len(draw.t)), kd * (len(pooled) / max(1, len(picked)))
-
-    def part(self, draw: Draw, picked: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean L_DM and L_KD of some photos and some pooled latents, in one forward."""
-        base, device = self.base, self.base.device
-        view, side, t = draw.view.to(device), draw.side.to(device), draw.t.to(device)
-        clean, noise = self.data.latents[view, side], draw.noise.to(device)
-        noisy, count = base.add_noise(clean, noise, t), len(t)
-        named = [
-            self.data.prompts[v][k % len(self.data.prompts[v])]
-            for v, k in zip(draw.view.tolist(), draw.template.tolist(), strict=True)
-        ]
-        prompts = list(dict.fromkeys(named))
-        which = torch.tensor([prompts.index(p) for p in named], device=device)
-        empty = self.prompts.states[[self.prompts.names.index("")]]
-        kd_text = None
-        if len(picked) and self.pool is not None:
-            pool = Pool(*(part[picked.to(part.device)].to(device) for part in self.pool))
-            noisy, t = torch.cat([noisy, pool.latents]), torch.cat([t, pool.t])
-            kd_text = self.prompts.states[pool.prompt]
-        dropped = draw.dropped.to(device)
-        pred = self.student(Batch(noisy, t, prompts, which, dropped, empty, kd_text))
-        error = (pred[:count] - base.target(clean, noise, t[:count])).square()
-        dm = (error * self.data.weights[view, side][:, None]).mean()
-        kd = torch.zeros((), device=device)
-        if kd_text is not None:
-            a = base.alphas_cumprod[t[count:]]
-            space = self.settings.distill_space
-            kd = kd_loss(pred[count:], pool.teacher, a, base.prediction_type, space).mean()
-        return dm, kd
-
-    # beside the step
-
-    def _set_rates(self) -> None:
-        s = self.settings
-        rise = min(1.0, (self.step + 1) / max(1, s.warmup))
-        fall = 1.0
-        if s.lr_schedule == "cosine":
-            fall = 0.55 + 0.45 * math.cos(math.pi * self.step / s.steps)
-        for group, rate in zip(
-            self.optimizer.param_groups, (s.lr_adapter, s.lr_token), strict=True
-        ):
-            group["lr"] = rate * rise * fall
-
-    def _refresh_pool(self) -> None:
-        if not self.kd_batch:
-            return
-        s = self.settings
-        every = s.pool_refresh or (STUDENT_REFRESH if s.trajectory == "student" else 0)
-        if self.pool is not None and not (every and self.step % every == 0):
-            return
-        began = time.perf_counter()
-        number = self.step // every if every else 0
-        rng = seeded(s.seed, *self.key, "pool", number)
-        if self.step == 0:
-            self.tell(Stage("teacher"))
-        self.pool = make_pool(
-            self.adapter, self.accelerator, self.prompts, self.groups, number, rng
-        )
-        self.pool_seconds += time.perf_counter() - began
-        if self.step == 0:
-            self.tell(Stage("learning"))
-
-    def _any(self, flag: bool) -> bool:
-        if self.accelerator.num_processes == 1:
-            return flag
-        votes = torch.tensor([float(flag)], device=self.base.device)
-        return bool(self.accelerator.reduce(votes, "sum").item() > 0)
-
-    def _preview(self, preview: Callable[[int], Path]) -> None:
-        if self.accelerator.is_main_process:
-            self.tell(Preview(preview(self.step), self.step))
-        self.accelerator.wait_for_everyone()
-
-    def _save(self, folder: Path, about: dict[str, object]) -> None:
-        if self.accelerator.is_main_process:
-            tensors: dict[str, Tensor] = dict(self.adapter.named())
-            tensors |= {f"rows.{i}": row for i, row in enumerate(self.rows)}
-            tensors |= saved.optimizer_tensors(self.optimizer)
-            if self.pool is not None:
-                tensors |= {f"pool.{k}": v for k, v in self.pool._asdict().items()}
-            about = {**about, "step": self.step, "losses": self.losses}
-            self.tell(Checkpoint(saved.save_checkpoint(folder, tensors, about), self.step))
-        self.accelerator.wait_for_everyone()
-
-    @torch.no_grad()
-    def restore(self, folder: Path, about: dict[str, object]) -> None:
-        """Go on from the checkpoint in `folder`; UsageError if it is another session's."""
-        tensors, found = saved.load_checkpoint(folder)
-        saved.check_same(found, about)
-        for key, parameter in self.adapter.named():
-            parameter.copy_(tensors[key])
-        for i, row in enumerate(self.rows):
-            row.copy_(tensors[f"rows.{i}"])
-        saved.restore_optimizer(self.optimizer, tensors)
-        if "pool.t" in tensors:
-            self.pool = Pool(*(tensors[f"pool.{k}"] for k in Pool._fields))
-        self.step, self.losses = int(found["step"]), found["losses"]
-        self.guard = Guard(self.adapter, self.rows)
 
 
 def learn_session(

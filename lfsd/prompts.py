@@ -91,8 +91,8 @@ def distillation_prompts(
 ) -> dict[str, list[str]]:
     """Group -> prompts whose predictions the student must keep; none holds the new token.
 
-    `earlier` are (token, class noun) of the concepts already known: the teacher still draws them, so
-    their prompts replay them without their photos.
+    `earlier` are (token, class noun) of the concepts already known: the teacher still draws them,
+    so their prompts replay them without their photos.
     """
     groups: dict[str, list[str]] = {}
     if settings.pool_earlier and earlier and settings.teacher == "previous":

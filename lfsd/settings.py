@@ -13,9 +13,9 @@ Mask = Literal["off", "saliency", "attention"]
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one session is learned with.
 
-    The paper (arXiv 2411.05544, abstract and figure captions) fixes L = L_DM + weight * L_KD, the 25 step
-    DDPM trajectory from pure noise, and that the teacher's latent is followed. All else is ours to
-    choose.
+    The paper (arXiv 2411.05544, abstract and figure captions) fixes L = L_DM + weight * L_KD, the
+    25 step DDPM trajectory from pure noise, and that the teacher's latent is followed. All else is
+    ours to choose.
     """
 
     # the adapter

@@ -18,8 +18,8 @@ from lfsd.prompts import share_out
 class Batch(NamedTuple):
     """What one forward of the student needs: photos first, pooled latents after them.
 
-    noisy [B,C,h,w], t [B]; prompts are the photos' distinct ones, `which` [b] their index per photo,
-    dropped [b] marks photos under the empty prompt; kd_text are the pooled prompts' cached states.
+    noisy [B,C,h,w], t [B]; prompts are the photos' distinct ones, `which` [b] their index per
+    photo, dropped [b] marks photos under the empty prompt; kd_text are the pooled prompts' states.
     """
 
     noisy: Tensor

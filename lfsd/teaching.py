@@ -128,7 +128,7 @@ class Lesson:
     def _embed(self) -> np.ndarray | None:
         """The judge's embeddings of the photos; None when there is no judge to be had."""
         try:
-            return self.model.judge().images([photo.image for photo in self.found.photos])
+            return self.model.judge().subjects([photo.image for photo in self.found.photos])
         except BaseUnavailableError as error:
             self.on_event(Notice(f"nothing will be measured: {error.message}"))
             return None
@@ -174,7 +174,7 @@ class Lesson:
                 [*self.model.subjects(), mine],
                 [SessionState(number, lambda: learned.adapter)],
                 plan=QUICK,
-                sampling=self.model.sampling(self.parent, **_fed(self.settings)),
+                sampling=self.model.sampling(self.parent, self.settings),
                 focus=[self.token],
                 learned=self.model.fidelity_when_learned(),
                 on_event=self.on_event,
@@ -184,12 +184,3 @@ class Lesson:
             self.on_event(Notice(f"not measured: {error.message}"))
             return timing
         return {**report.to_dict(), **timing}
-
-
-def _fed(settings: Settings) -> dict[str, Any]:
-    return {
-        "icgen": settings.icgen,
-        "context_strength": settings.context_strength,
-        "context_fraction": settings.context_fraction,
-        "context_masked": settings.context_mask != "off",
-    }

@@ -102,10 +102,9 @@ def check_token(token: str, base: "BaseModel | Tokenizers", taken: Iterable[str]
 
 
 def find_tokens(prompt: str, tokens: Sequence[str]) -> FoundTokens:
-    """The tokens that stand in `prompt` as whole words, and words that look like a token but are
-    none.
+    """The tokens that stand in `prompt` as whole words, and words that only look like one.
 
-    A word is unsure if it differs from a token by case only, or has the shape letter(s) + digits (V9).
+    A word is unsure if it differs from a token by case only, or is letter(s) + digits, like V9.
     """
     known: list[str] = []
     unsure: list[tuple[str, str | None]] = []

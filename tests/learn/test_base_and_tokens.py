@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from lfsd.base import BaseModel, pick_dtype
+from lfsd.base import BaseModel
+from lfsd.device import pick_dtype
 from lfsd.distill import clean_and_noise
 from lfsd.errors import BaseUnavailableError, UsageError
 from lfsd.locate import locate_base, native_resolution, resolve_base
@@ -63,9 +64,9 @@ def test_pooled_text_ends_at_the_true_end_despite_a_placeholder() -> None:
 
 
 def test_bf16_is_not_chosen_on_a_processor_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lfsd.base._cpu_computes_bf16", lambda: False)
+    monkeypatch.setattr("lfsd.device._cpu_computes_bf16", lambda: False)
     assert pick_dtype(torch.device("cpu")) == torch.float32
-    monkeypatch.setattr("lfsd.base._cpu_computes_bf16", lambda: True)
+    monkeypatch.setattr("lfsd.device._cpu_computes_bf16", lambda: True)
     assert pick_dtype(torch.device("cpu")) == torch.bfloat16
 
 

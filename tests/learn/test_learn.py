@@ -11,7 +11,8 @@ from lfsd.adapter import TEACHER, Adapter
 from lfsd.base import BaseModel
 from lfsd.errors import InterruptedLearning, LfsdError, NotFoundError, UsageError
 from lfsd.events import Checkpoint, Event, Notice, Step
-from lfsd.learn import LearnedSession, Loop, Subject, learn_session
+from lfsd.learn import LearnedSession, learn_session
+from lfsd.loop import Loop, Subject
 from lfsd.settings import Settings
 from lfsd.tokens import insert_token
 from tests.learn.photos import disc_photos
@@ -29,7 +30,8 @@ def fresh(layout: str, settings: Settings = QUICK) -> tuple[BaseModel, Adapter]:
 
 def learn(layout: str = "pocket", settings: Settings = QUICK, **further: Any) -> LearnedSession:
     base, adapter = fresh(layout, settings)
-    return learn_session(base, adapter, Subject("V1", "cat"), disc_photos(), settings, **further)
+    photos = disc_photos(side=settings.resolution or 32)
+    return learn_session(base, adapter, Subject("V1", "cat"), photos, settings, **further)
 
 
 def same(a: LearnedSession, b: LearnedSession) -> bool:
@@ -61,8 +63,8 @@ def test_every_layout_learns(layout: str) -> None:
     assert len(done.rows) == len(base.text_encoders)
     steps = [e for e in events if isinstance(e, Step)]
     assert [e.step for e in steps] == list(range(1, 9))
-    assert steps[0].loss_kd == 0, "the student begins as its teacher"
-    assert steps[-1].loss_kd > 0
+    assert steps[0].loss_kd < 1e-9, "the student begins as its teacher"
+    assert steps[-1].loss_kd > 1e-7
     # the teacher, the base and the earlier concept's rows: bit for bit as before
     teacher = adapter.state(TEACHER)
     assert all(np.array_equal(teacher[k], begun[k]) for k in begun)
@@ -74,9 +76,12 @@ def test_every_layout_learns(layout: str) -> None:
 
 
 def test_photos_are_fitted() -> None:
-    done = learn(settings=QUICK.changed(steps=60, batch=4, distill=False, lr_adapter=2e-2))
-    losses = done.losses["dm"]
-    assert np.mean(losses[-15:]) < 0.9 * np.mean(losses[:15])
+    settings = QUICK.changed(steps=40, batch=4, distill=False, targets=("attn1", "attn2", "ff"))
+    # the draws are the same, so the losses pair up step by step
+    trained = learn(settings=settings.changed(lr_adapter=2e-2)).losses["dm"][-10:]
+    still = learn(settings=settings.changed(lr_adapter=1e-9, lr_token=1e-9)).losses["dm"][-10:]
+    assert all(a < b for a, b in zip(trained, still, strict=True))
+    assert np.mean(trained) < 0.95 * np.mean(still)
 
 
 def test_distillation_holds_the_student_near_its_teacher() -> None:
