@@ -43,6 +43,7 @@ def concept_detail(
         "context_photos": [concept.photos[c.photo_index].name for c in concept.contexts],
         "embedding_rows": len(concept.rows),
         "settings": learned.settings,
+        "learned_as": learned.concept.token if learned.concept else concept.token,
         "metrics": learned.metrics,
         "versions": learned.versions,
         "seconds": learned.seconds,
@@ -109,12 +110,19 @@ def local_time(iso: str) -> str:
     return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def flat_numbers(metrics: dict[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested metrics as one level: `{"pcf": {"V1": 0.1}}` -> `{"pcf.V1": 0.1}`."""
-    flat: dict[str, float] = {}
-    for name, value in metrics.items():
-        if isinstance(value, dict):
-            flat |= flat_numbers(value, f"{prefix}{name}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            flat[f"{prefix}{name}"] = float(value)
-    return flat
+def figures(metrics: dict[str, Any], token: str, class_noun: str) -> list[tuple[str, str]]:
+    """The few figures of a session's quick check that concern one concept, named in words.
+
+    `token` is the concept's name when it was learned, which a later rename does not change there.
+    """
+    loss, rcf = metrics.get("loss", {}), metrics.get("rcf", {}).get(class_noun, {})
+    found = {
+        "fidelity to the photos": metrics.get("fidelity", {}).get(token),
+        "follows the text": metrics.get("text_alignment", {}).get(token),
+        "right scene": metrics.get("scene_accuracy", {}).get(token),
+        f"plain {class_noun}: drift": rcf.get("drift"),
+        f"plain {class_noun}: toward it": rcf.get("toward"),
+        "loss on the photos": loss.get("dm"),
+        "loss of distillation": loss.get("kd"),
+    }
+    return [(name, f"{value:.3f}") for name, value in found.items() if value is not None]

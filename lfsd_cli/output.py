@@ -133,8 +133,9 @@ class Output:
         if self.mode is Mode.JSON or self.log_json:
             self._write(sys.stderr, to_json(failure.to_dict()) + "\n")
             return
-        label = "stopped" if failure.exit_code >= ExitCode.INTERRUPTED else "error"
-        text = f"lfsd: {label}: {clean(failure.message)}\n"
+        # A stop that was asked for is no error.
+        label = "" if failure.exit_code >= ExitCode.INTERRUPTED else "error: "
+        text = f"lfsd: {label}{clean(failure.message)}\n"
         if failure.hint:
             text += f"  {clean(failure.hint)}\n"
         self._write(sys.stderr, text)

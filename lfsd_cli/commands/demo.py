@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from shutil import copyfile
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,7 +78,7 @@ def demo(
         Narrator(call.out) as narrator,
         LifelongModel.create(Path(home) / "store") as model,
     ):
-        sessions = [_learn(model, narrator, sample, steps) for sample in samples]
+        sessions = [_learn(model, narrator, sample, steps, out) for sample in samples]
         drawn = [_draw(model, narrator, name, prompt) for name, prompt in prompts(samples)]
         report = model.measure(quick=True, on_event=narrator).to_dict()
     images = [_save(picture, out / f"{name}.png") for name, picture in drawn]
@@ -125,7 +126,7 @@ def prompts(samples: list[Sample]) -> list[tuple[str, str]]:
 
 
 def _learn(
-    model: "LifelongModel", narrator: Narrator, sample: Sample, steps: int | None
+    model: "LifelongModel", narrator: Narrator, sample: Sample, steps: int | None, out: Path
 ) -> dict[str, object]:
     from lfsd.settings import Settings
 
@@ -139,6 +140,8 @@ def _learn(
         settings=settings,
         on_event=narrator,
     )
+    if narrator.contact_sheet is not None:  # it lies in the store, which is about to go
+        copyfile(narrator.contact_sheet, out / f"photos-{sample.token}.png")
     return learned_session(session)
 
 

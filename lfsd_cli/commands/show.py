@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from lfsd_cli.context import Call, register
-from lfsd_cli.documents import SCHEMA, concept_detail, flat_numbers, local_time
+from lfsd_cli.documents import SCHEMA, concept_detail, figures, local_time
 from lfsd_cli.errors import ExitCode
 from lfsd_cli.text import human_bytes, human_seconds, plural
 
@@ -56,10 +56,10 @@ def _human(call: Call, detail: dict[str, Any]) -> None:
         facts.append(("refused", plural(len(detail["refused"]), "file")))
     facts += [("", f"{entry['file']}: {entry['reason']}") for entry in detail["refused"]]
     out.table(["", ""], facts, styles=lambda _row, column: "dim" if column == 0 else "")
-    numbers = flat_numbers(detail["metrics"])
-    if numbers:
+    measured = figures(detail["metrics"], detail["learned_as"], detail["class"])
+    if measured:
         out.line()
         out.line("Measured when it was learned")
-        out.table(["", ""], [(name, f"{value:.4g}") for name, value in numbers.items()], right=[""])
+        out.table(["", ""], measured)
     out.note()
     out.note(f'draw it: lfsd gen "a {detail["token"]} {detail["class"]} on a beach"')

@@ -64,7 +64,7 @@ class LfsdApp(App[None]):
             with TabPane("Sessions", id="tab-sessions"):
                 yield DataTable(id="sessions", cursor_type="row")
             with TabPane("Generate", id="tab-generate"), Vertical():
-                yield Input(placeholder="a V1 cat on a beach", id="prompt")
+                yield Input(placeholder="a V1 cat on a beach", id="prompt", select_on_focus=False)
                 yield ProgressBar(id="bar", show_eta=False)
                 yield Static("type a prompt and press Enter", id="status", markup=False)
                 yield PictureView(id="picture")

@@ -7,7 +7,7 @@ from lfsd_cli.documents import (
     change_text,
     concept_bytes,
     concept_detail,
-    flat_numbers,
+    figures,
     local_time,
 )
 from lfsd_cli.text import clean, human_bytes, human_seconds
@@ -85,8 +85,8 @@ def _detail(facts: dict[str, object]) -> str:
         f"contexts  {', '.join(clean(name) for name in contexts)}",
         f"steps     {settings.get('steps', '')}",
     ]
-    numbers = flat_numbers(metrics)
-    if numbers:
+    measured = figures(metrics, str(facts["learned_as"]), str(facts["class"]))
+    if measured:
         lines += ["", "measured when it was learned"]
-        lines += [f"  {clean(name)}  {value:.3f}" for name, value in numbers.items()]
+        lines += [f"  {value:>7}  {clean(name)}" for name, value in measured]
     return "\n".join(lines)

@@ -58,7 +58,7 @@ def test_show(run: Run, learned: Path) -> None:
     assert concept["refused"] == [{"file": "broken.jpg", "reason": "truncated"}]
     assert concept["metrics"] == {"fidelity": {"V2": 0.75}}
     text = run("show", "V2").out
-    for word in ("teddy bear", "two.jpg", "truncated", "1 min 01 s", "0.75"):
+    for word in ("teddy bear", "two.jpg", "truncated", "1 min 01 s", "0.750"):
         assert word in text
 
 

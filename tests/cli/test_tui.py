@@ -36,6 +36,8 @@ async def test_enter_on_a_concept_begins_its_prompt(learned: Path) -> None:
         await pilot.pause()
         assert app.query_one(TabbedContent).active == "tab-generate"
         assert app.query_one("#prompt", Input).value == "a photo of a V2 teddy bear"
+        await pilot.press(*"!")
+        assert app.query_one("#prompt", Input).value == "a photo of a V2 teddy bear!"
 
 
 async def test_tabs_by_key(learned: Path) -> None:
