@@ -35,6 +35,7 @@ class Judge:
         *,
         mean: Sequence[float] = CLIP_MEAN,
         std: Sequence[float] = CLIP_STD,
+        subject_dims: int | None = None,
         device: str | torch.device = "cpu",
         fingerprint: str = "",
     ) -> None:
@@ -44,6 +45,8 @@ class Judge:
         self.size: int = model.config.vision_config.image_size
         self.mean = torch.tensor(mean).view(1, 3, 1, 1)
         self.std = torch.tensor(std).view(1, 3, 1, 1)
+        self.subject_dims = subject_dims
+        """How many of an embedding's first numbers tell the subject apart from its scene; None: all."""
         self.fingerprint = fingerprint
         """Start of the sha256 of the weights: embeddings of two judges cannot be compared."""
 
@@ -52,7 +55,7 @@ class Judge:
         """The judge in a base's folder: `image_encoder/` and a tokenizer in it or beside it.
 
         `image_encoder/preprocessor_config.json` may name another image_mean and image_std than
-        CLIP's. Raises BaseUnavailableError when there is no readable CLIP model.
+        CLIP's, and `subject_dims`. Raises BaseUnavailableError when there is no readable CLIP model.
         """
         inside = folder / FOLDER
         weights = inside / "model.safetensors"
@@ -94,6 +97,12 @@ class Judge:
             lambda batch: self.model.get_image_features(pixel_values=batch).pooler_output,
         )
 
+    def subjects(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Unit embeddings [n,d] float32 of what the pictures show, their scenes left out as far as
+        this judge can tell the two apart (`subject_dims`)."""
+        told = self.images(images)[:, : self.subject_dims]
+        return told / np.maximum(np.linalg.norm(told, axis=1, keepdims=True), 1e-12)
+
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """Unit embeddings [n,d] float32 of texts in the judge's own words."""
@@ -130,4 +139,8 @@ def _preprocessing(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     told = json.loads(path.read_text())
-    return {"mean": told["image_mean"], "std": told["image_std"]}
+    return {
+        "mean": told["image_mean"],
+        "std": told["image_std"],
+        "subject_dims": told.get("subject_dims"),
+    }

@@ -197,9 +197,11 @@ class LifelongModel(LoadedModel):
             on_event=on_event,
         )
 
-    def measure(self, quick: bool = False, on_event: EventCallback = ignore) -> "Report":
+    def measure(
+        self, quick: bool = False, on_event: EventCallback = ignore, *, context: bool = True
+    ) -> "Report":
         """Measure every concept after every session (quick: as the model stands now, fewer
-        pictures)."""
+        pictures); without its vision contexts when `context` is off."""
         from lfsd.measure import QUICK, Plan, SessionState, measure
 
         head = self._store.head
@@ -223,7 +225,7 @@ class LifelongModel(LoadedModel):
                 self.subjects(),
                 states,
                 plan=QUICK if quick else Plan(),
-                sampling=self.sampling(head),
+                sampling=self.sampling(head, **({} if context else {"icgen": "off"})),
                 learned=self.fidelity_when_learned() if quick else None,
                 on_event=on_event,
             )

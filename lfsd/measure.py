@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
+from PIL import Image
 
 from lfsd.adapter import Adapter, State
 from lfsd.base import BaseModel
@@ -144,29 +145,30 @@ class _Run:
 
     def draw(
         self, prompts: Sequence[str], subject: Subject | None, first_seed: int = 0
-    ) -> np.ndarray:
-        """Embeddings [n,d] of one picture per prompt, with the subject's contexts."""
+    ) -> list[Image.Image]:
+        """One picture per prompt, with the subject's contexts."""
         contexts = [subject.context] if subject is not None and subject.context else []
         seeds = [self.plan.seed + first_seed + i for i in range(len(prompts))]
         bank = bank_for(self.base, contexts, self.sampling)
         images = make_images(self.base, prompts, seeds, self.sampling, bank=bank)
         self.drawn += 1
         self.on_event(SamplingEvent(self.drawn, max(self.total, self.drawn)))
-        return self.judge.images(images)
+        return images
 
     def concept(self, subject: Subject) -> np.ndarray:
-        """Pictures of "a photo of a V1 cat"."""
-        return self.draw([fill(PLAIN, subject.words)] * self.plan.pictures, subject)
+        """What pictures of "a photo of a V1 cat" show, as embeddings [n,d]."""
+        prompts = [fill(PLAIN, subject.words)] * self.plan.pictures
+        return self.judge.subjects(self.draw(prompts, subject))
 
     def class_noun(self, noun: str) -> np.ndarray:
-        """Pictures of plain "a photo of a cat"."""
-        return self.draw([fill(PLAIN, noun)] * self.plan.pictures, None)
+        """What pictures of plain "a photo of a cat" show, as embeddings [n,d]."""
+        return self.judge.subjects(self.draw([fill(PLAIN, noun)] * self.plan.pictures, None))
 
     def scenes(self, subject: Subject) -> tuple[float, float]:
         """Text alignment and scene accuracy of "a photo of a V1 cat on a beach" and so on."""
         labels = list(range(min(self.plan.scenes, len(SCENES))))
         prompts = [f"{fill(PLAIN, subject.words)} {SCENES[i]}" for i in labels]
-        images = self.draw(prompts, subject, first_seed=100)
+        images = self.judge.images(self.draw(prompts, subject, first_seed=100))
         texts = self.judge.texts([f"{fill(PLAIN, subject.class_noun)} {s}" for s in SCENES])
         return text_alignment(images, texts, labels), scene_accuracy(images, texts, labels)
 

@@ -18,8 +18,8 @@ from recipes.pocket.world import Rows, World
 #: folder -> (name of a held-out subject, style, class noun)
 SETS = {
     "poodle": ("poodle", "render", "dog"),
-    "kettle": ("kettle", "photo", "teapot"),
     "rubber_duck": ("rubber duck", "photo", "toy"),
+    "kettle": ("kettle", "photo", "teapot"),
     "sports_car": ("sports car", "photo", "car"),
     "fedora": ("green fedora", "cartoon", "hat"),
 }

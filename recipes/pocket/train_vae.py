@@ -2,7 +2,8 @@
 
     python -m recipes.pocket.train_vae --work WORK --minutes 5 [--device cuda] [--batch 128]
 
-Continues from WORK/checkpoints/vae.safetensors when it exists.
+Continues from WORK/checkpoints/vae.safetensors when it exists. `--decoder` trains the decoder alone: latents, and so a
+diffusion model already trained on them, stay as they are.
 """
 
 import torch
@@ -83,12 +84,15 @@ def main() -> None:
         resumed=int(load_into(vae, checkpoint)),
         parameters=sum(p.numel() for p in vae.parameters()),
     )
+    if args.decoder:
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
     average = Average(vae, 0.999)
     optimiser = torch.optim.AdamW(
         vae.parameters(), betas=(0.9, 0.99), weight_decay=1e-4, fused=device == "cuda"
     )
     generator = torch.Generator(device).manual_seed(args.seed)
-    parameters = list(vae.parameters())
+    parameters = [p for p in vae.parameters() if p.requires_grad]
     budget = Budget(args.minutes)
     for step in budget.steps(args.limit):
         set_rate(optimiser, learning_rate(args.rate or 6e-4, step, budget.fraction))
@@ -107,7 +111,7 @@ def main() -> None:
         optimiser.zero_grad()
         loss.backward()
         share_gradients(parameters)
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         average.update()
         if step % 100 == 0:

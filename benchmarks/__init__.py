@@ -1,0 +1,1 @@
+"""Measurements against peers and ablations, run by hand; never part of the tests."""
