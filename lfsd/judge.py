@@ -46,7 +46,7 @@ class Judge:
         self.mean = torch.tensor(mean).view(1, 3, 1, 1)
         self.std = torch.tensor(std).view(1, 3, 1, 1)
         self.subject_dims = subject_dims
-        """How many of an embedding's first numbers tell the subject apart from its scene; None: all."""
+        """How many of an embedding's first numbers tell the subject, not the scene; None: all."""
         self.fingerprint = fingerprint
         """Start of the sha256 of the weights: embeddings of two judges cannot be compared."""
 
@@ -55,7 +55,7 @@ class Judge:
         """The judge in a base's folder: `image_encoder/` and a tokenizer in it or beside it.
 
         `image_encoder/preprocessor_config.json` may name another image_mean and image_std than
-        CLIP's, and `subject_dims`. Raises BaseUnavailableError when there is no readable CLIP model.
+        CLIP's, and `subject_dims`. BaseUnavailableError when there is no readable CLIP model.
         """
         inside = folder / FOLDER
         weights = inside / "model.safetensors"
