@@ -1,9 +1,12 @@
 """The terminal app: what it shows, and how it takes the messages of a job."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static, TabbedContent
 
 from lfsd_cli.tui import data, job
@@ -17,6 +20,16 @@ def shown(app: LfsdApp, selector: str) -> str:
     return str(app.query_one(selector, Static).content)
 
 
+async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
+    """Wait for the screen to follow; a busy machine may take a while."""
+    for _ in range(200):
+        await pilot.pause()
+        if true():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the screen did not follow within ten seconds")
+
+
 async def test_concepts_and_sessions_are_listed(learned: Path) -> None:
     app = LfsdApp(learned)
     async with app.run_test(size=(100, 30)) as pilot:
@@ -24,29 +37,30 @@ async def test_concepts_and_sessions_are_listed(learned: Path) -> None:
         concepts = app.query_one("#concepts", DataTable)
         assert [str(concepts.get_row_at(i)[0]) for i in range(2)] == ["V1", "V2"]
         assert app.query_one("#sessions", DataTable).row_count == 3
-        assert shown(app, "#detail").startswith("V1: a cat")
+        await until(pilot, lambda: shown(app, "#detail").startswith("V1: a cat"))
         await pilot.press("down")
-        assert shown(app, "#detail").startswith("V2: a teddy bear")
+        await until(pilot, lambda: shown(app, "#detail").startswith("V2: a teddy bear"))
 
 
 async def test_enter_on_a_concept_begins_its_prompt(learned: Path) -> None:
     app = LfsdApp(learned)
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("down", "enter")
-        await pilot.pause()
+        prompt = app.query_one("#prompt", Input)
+        await until(pilot, lambda: prompt.value == "a photo of a V2 teddy bear")
         assert app.query_one(TabbedContent).active == "tab-generate"
-        assert app.query_one("#prompt", Input).value == "a photo of a V2 teddy bear"
+        await until(pilot, lambda: prompt.has_focus)
         await pilot.press(*"!")
-        assert app.query_one("#prompt", Input).value == "a photo of a V2 teddy bear!"
+        await until(pilot, lambda: prompt.value == "a photo of a V2 teddy bear!")
 
 
 async def test_tabs_by_key(learned: Path) -> None:
     app = LfsdApp(learned)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("f2")
-        assert app.query_one(TabbedContent).active == "tab-sessions"
+        await until(pilot, lambda: app.query_one(TabbedContent).active == "tab-sessions")
         await pilot.press("f3")
-        assert app.query_one("#prompt").has_focus
+        await until(pilot, lambda: app.query_one("#prompt").has_focus)
 
 
 async def test_an_empty_store_says_what_to_type(home: Path) -> None:
@@ -63,8 +77,7 @@ async def test_reload_sees_a_change(learned: Path) -> None:
         with Store.open(learned, write=True) as store:
             store.commit_rm("V1")
         await pilot.press("ctrl+r")
-        await pilot.pause()
-        assert app.query_one("#concepts", DataTable).row_count == 1
+        await until(pilot, lambda: app.query_one("#concepts", DataTable).row_count == 1)
 
 
 async def test_a_finished_job_shows_its_picture(learned: Path, tmp_path: Path) -> None:
@@ -76,8 +89,8 @@ async def test_a_finished_job_shows_its_picture(learned: Path, tmp_path: Path) -
         picture = app.query_one(PictureView)
         picture.post_message(job.Progress(3, 30))
         picture.post_message(job.Finished({"images": [{"path": str(path), "seed": 7}]}))
-        await pilot.pause()
-        assert "seed 7" in shown(app, "#status")
+        await until(pilot, lambda: "seed 7" in shown(app, "#status"))
+        await until(pilot, lambda: picture.size.height > 0)
         assert "▀" in "".join(segment.text for segment in picture.render_line(0))
 
 
@@ -86,10 +99,11 @@ async def test_a_failing_job_is_shown_and_the_app_lives(home: Path, tmp_path: Pa
     Store.create(home, BASE).close()
     app = LfsdApp(home, tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("f3", *"cat", "enter")
+        await pilot.press("f3")
+        await until(pilot, lambda: app.query_one("#prompt").has_focus)
+        await pilot.press(*"cat", "enter")
         await app.workers.wait_for_complete()
-        await pilot.pause()
-        assert "cat" not in shown(app, "#status").split()[0]
+        await until(pilot, lambda: not shown(app, "#status").startswith("drawing"))
         assert "exit code" not in shown(app, "#status"), "the job's own message must be shown"
         assert app.is_running
 
