@@ -1,6 +1,8 @@
 """Stage 6, `package`: checkpoints -> a folder in the Stable Diffusion layout, float16 safetensors.
 
-    python -m recipes.pocket.package --work WORK [--out lfsd/bases/pocket]
+    python -m recipes.pocket.package --work WORK [--out lfsd/bases/pocket] [--unpack]
+
+`--unpack` goes the other way: the packaged weights become checkpoints, from which every stage trains on.
 
 Refuses a folder over 100 MB or a file over 60 MB. The judge's preprocessor_config.json also says how many of its
 embedding's first numbers tell the subject (`subject_dims`).
@@ -13,13 +15,19 @@ from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionPipeline
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
 from recipes.pocket import models
 from recipes.pocket.training import load_into
 
 LIMIT, FILE_LIMIT = 100e6, 60e6
+WEIGHTS = {
+    "vae": "vae/diffusion_pytorch_model.safetensors",
+    "unet": "unet/diffusion_pytorch_model.safetensors",
+    "text": "text_encoder/model.safetensors",
+    "judge": "image_encoder/model.safetensors",
+}
 
 
 def package(work: Path, out: Path) -> float:
@@ -59,14 +67,29 @@ def package(work: Path, out: Path) -> float:
     return sum(sizes.values()) / 1e6
 
 
+def unpack(work: Path, out: Path) -> None:
+    """Make checkpoints (and the tokenizer's folder) of a packaged base."""
+    checkpoints = work / "checkpoints"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    for name, path in WEIGHTS.items():
+        shutil.copyfile(out / path, checkpoints / f"{name}.safetensors")
+    scale = json.loads((out / "vae/config.json").read_text(encoding="utf-8"))["scaling_factor"]
+    save_file({"scaling_factor": torch.tensor(scale)}, checkpoints / "scale.safetensors")
+    shutil.copytree(out / "tokenizer", work / "pocket/tokenizer", dirs_exist_ok=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, default=Path("build/pocket"))
     parser.add_argument("--out", type=Path, default=Path("lfsd/bases/pocket"))
+    parser.add_argument("--unpack", action="store_true")
     args = parser.parse_args()
     torch.set_grad_enabled(False)
+    if args.unpack:
+        unpack(args.work, args.out)
+        return
     print(f"{package(args.work, args.out):.1f} MB in {args.out}")
 
 
