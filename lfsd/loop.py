@@ -24,6 +24,7 @@ from lfsd.errors import InterruptedLearning, LfsdError, ResourceError
 from lfsd.events import Checkpoint, Event, EventCallback, Notice, Preview, Stage, Step, ignore
 from lfsd.prompts import distillation_prompts
 from lfsd.settings import Settings
+from lfsd.shown import Shown, ShownContexts
 from lfsd.student import Batch, Student, encode_prompts, make_pool
 
 GUARD_AFTER = 3
@@ -63,6 +64,9 @@ class Loop:
         self.groups = distillation_prompts(self.subject.class_noun, self.subject.earlier, s)
         every = [""] + [p for group in self.groups.values() for p in group]
         self.prompts = encode_prompts(self.base, every)
+        self.shown = ShownContexts(
+            self.base, self.data, self.subject.token, self.subject.class_noun, s
+        )
         world = self.accelerator.num_processes
         self.batch = -(-s.batch // world) * world
         self.kd_batch = (
@@ -172,6 +176,7 @@ class Loop:
         number = self.step * self.settings.grad_accumulation + micro
         key = (*self.key, "step", number)
         draw = draw_batch(self.data, self.settings, key, self.base.num_train_timesteps, self.batch)
+        draw, shown = self.shown.draw(draw, (*self.key, "context", number))
         draw = Draw(*(part[rank::world] for part in draw))
         picked = torch.zeros(0, dtype=torch.long)
         if self.pool is not None and self.kd_batch:
@@ -180,10 +185,10 @@ class Loop:
         for first in range(self.chunks):
             photos = Draw(*(part[first :: self.chunks] for part in draw))
             pooled = picked[first :: self.chunks]
-            dm, kd = self.part(photos, pooled)
+            dm, kd = self.part(photos, pooled, shown)
             yield dm * (len(photos.t) / len(draw.t)), kd * (len(pooled) / max(1, len(picked)))
 
-    def part(self, draw: Draw, picked: Tensor) -> tuple[Tensor, Tensor]:
+    def part(self, draw: Draw, picked: Tensor, shown: Shown | None = None) -> tuple[Tensor, Tensor]:
         """Mean L_DM and L_KD of some photos and some pooled latents, in one forward."""
         base, device = self.base, self.base.device
         view, side, t = draw.view.to(device), draw.side.to(device), draw.t.to(device)
@@ -193,7 +198,8 @@ class Loop:
             self.data.prompts[v][k % len(self.data.prompts[v])]
             for v, k in zip(draw.view.tolist(), draw.template.tolist(), strict=True)
         ]
-        prompts = list(dict.fromkeys(named))
+        context = self.shown.row(shown, draw)
+        prompts = list(dict.fromkeys([*named, context.prompt] if context else named))
         which = torch.tensor([prompts.index(p) for p in named], device=device)
         empty = self.prompts.states[[self.prompts.names.index("")]]
         kd_text = None
@@ -202,7 +208,7 @@ class Loop:
             noisy, t = torch.cat([noisy, pool.latents]), torch.cat([t, pool.t])
             kd_text = self.prompts.states[pool.prompt]
         dropped = draw.dropped.to(device)
-        pred = self.student(Batch(noisy, t, prompts, which, dropped, empty, kd_text))
+        pred = self.student(Batch(noisy, t, prompts, which, dropped, empty, kd_text, context))
         error = (pred[:count] - base.target(clean, noise, t[:count])).square()
         dm = (error * self.data.weights[view, side][:, None]).mean()
         kd = torch.zeros((), device=device)

@@ -100,7 +100,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     composites: float = 0.0
     """Chance that a photo's subject is shown on a plain colour named in the prompt instead."""
     context_in_training: bool = False
-    """Show the student a context of the concept while it learns."""
+    """Show the student another photo as a context while it learns, as generation will. Needs
+    contexts, icgen "attend" and two photos; without them nothing is shown."""
 
     # vision contexts
     contexts: int = 2
@@ -158,6 +159,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 raise UsageError(
                     f"settings: {name} is out of range: {getattr(self, name, '')}".rstrip(": ")
                 )
+        if self.context_in_training and self.icgen == "canvas":
+            raise UsageError(
+                'settings: context_in_training does not go with icgen "canvas"',
+                'learn with icgen "attend", or without contexts in training',
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as a JSON-able dict."""
