@@ -11,7 +11,6 @@ import pytest
 
 from lfsd.lifelong import LifelongModel
 from lfsd.settings import Settings
-from store.records import Session
 from store.store import Store
 from store.verify import verify
 from tests.learn.photos import disc_photos
@@ -27,6 +26,7 @@ SETTINGS = Settings(
     alpha=4.0,
     steps=4,
     batch=3,
+    lr_adapter=1e-2,
     distill=False,
     device="cpu",
     measure=False,
@@ -44,14 +44,27 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def learned(store: Store, session: Session) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+def learned(store: Store) -> list[np.ndarray]:
+    """All that the last session taught: the adapter's matrices and the token's rows."""
+    session = store.head
     assert session.adapter is not None and session.concept is not None
-    return store.tensors(session.adapter), [row.array() for row in session.concept.rows]
+    matrices = store.tensors(session.adapter)
+    return [*(matrices[k] for k in sorted(matrices)), *(r.array() for r in session.concept.rows)]
+
+
+def alone(home: Path, photos: Path, batch: int) -> list[np.ndarray]:
+    with LifelongModel.create(home, str(tiny_base("pocket")), device="cpu") as model:
+        settings = SETTINGS.changed(batch=batch)
+        model.learn([photos], token="V1", class_noun="cat", settings=settings)
+        return learned(model.store)
+
+
+def distance(a: list[np.ndarray], b: list[np.ndarray]) -> float:
+    return max(float(np.abs(x - y).max()) for x, y in zip(a, b, strict=True))
 
 
 def test_two_processes_learn_what_one_learns(photos: Path, tmp_path: Path) -> None:
-    base = str(tiny_base("pocket"))
-    LifelongModel.create(tmp_path / "two", base).close()
+    LifelongModel.create(tmp_path / "two", str(tiny_base("pocket"))).close()
     command = [
         sys.executable,
         *LAUNCH,
@@ -79,16 +92,11 @@ def test_two_processes_learn_what_one_learns(photos: Path, tmp_path: Path) -> No
     assert "batch 4 instead of 3, to share among 2" in done.stderr, "there was one process only"
     # one document: the second process says nothing
     assert json.loads(done.stdout)["session"]["number"] == 1
-    with LifelongModel.create(tmp_path / "one", base, device="cpu") as model:
-        settings = SETTINGS.changed(batch=4)
-        alone = model.learn([photos], token="V1", class_noun="cat", settings=settings)
-        expected, expected_rows = learned(model.store, alone)
     with Store.open(tmp_path / "two") as store:
         assert [s.kind for s in store.all_sessions()] == ["init", "learn"]
         assert verify(store, data=True) == []
-        found, rows = learned(store, store.head)
-    for key, value in expected.items():
-        np.testing.assert_allclose(found[key], value, atol=1e-4, err_msg=key)
-    for mine, theirs in zip(rows, expected_rows, strict=True):
-        np.testing.assert_allclose(mine, theirs, atol=1e-4)
-    assert any(v.any() for k, v in found.items() if "lora_B" in k), "nothing was learned"
+        found = learned(store)
+    # far closer to the same batch in one process than to one process' share of it
+    whole, share = alone(tmp_path / "whole", photos, 4), alone(tmp_path / "share", photos, 2)
+    assert distance(found, whole) < 1e-4
+    assert distance(found, share) > 1e-3
