@@ -30,6 +30,7 @@ from recipes.pocket.training import (
 from recipes.pocket.world import Rows, World
 
 HALF = models.PROJECTION // 2
+TEXT_EVERY = 5  # steps: captions cost as much as pictures, and have far less to tell
 
 
 def token_ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
@@ -65,34 +66,44 @@ class Contrast:
         self.scale = torch.nn.Parameter(torch.full((4,), 2.6, device=phrases.device))
         self.proxies = torch.nn.Parameter(torch.randn(subjects, HALF, device=phrases.device) * 0.1)
 
+    def pictures(
+        self, picture: Tensor, where: Tensor, scene: Tensor, subject: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Image embeddings, and what they are told by proxies and by the scene phrases' embeddings."""
+        image = embed(self.model.get_image_features(pixel_values=picture))
+        mine, place = halves(image)
+        scale = self.scale.exp().clamp(max=60)
+        known = scale[2] * mine @ F.normalize(self.proxies, dim=-1).T
+        scenes = (scale[3] * place @ halves(where)[1].T).float().softmax(-1)
+        per_scene = torch.zeros(len(picture), self.scenes, device=mine.device).index_add(
+            1, self.phrase_scene, scenes
+        )
+        return image, {
+            "subject": F.cross_entropy(known.float(), subject),
+            "scene": F.nll_loss(per_scene.clamp(min=1e-6).log(), scene),
+        }
+
     def __call__(
         self, picture: Tensor, caption: Tensor, words: Tensor, scene: Tensor, subject: Tensor
     ) -> dict[str, Tensor]:
         b = len(picture)
-        image = embed(self.model.get_image_features(pixel_values=picture))
         text = embed(
             self.model.get_text_features(input_ids=torch.cat([caption, words, self.phrases]))
         )
         whole, what, where = text[:b], text[b : 2 * b], text[2 * b :]
-        scale = self.scale.exp().clamp(max=60)
-        mine, place = halves(image)
+        self.where = where.detach()
+        image, losses = self.pictures(picture, where, scene, subject)
+        scale, mine = self.scale.exp().clamp(max=60), halves(image)[0]
         same_caption = (caption[:, None] == caption[None]).all(-1).float()
         same_words = (words[:, None] == words[None]).all(-1).float()
         logits = scale[0] * F.normalize(image, dim=-1) @ F.normalize(whole, dim=-1).T
         # a row that shows the same subject under another name is neither a right nor a wrong answer
         unfair = (subject[:, None] == subject[None]) & (same_words == 0)
         named = (scale[1] * mine @ halves(what)[0].T).masked_fill(unfair, -1e4)
-        known = scale[2] * mine @ F.normalize(self.proxies, dim=-1).T
-        scenes = (scale[3] * place @ halves(where)[1].T).float().softmax(-1)
-        per_scene = torch.zeros(b, self.scenes, device=mine.device).index_add(
-            1, self.phrase_scene, scenes
-        )
-        return {
+        return losses | {
             "caption": multi_positive(logits, same_caption)
             + multi_positive(logits.T, same_caption),
             "words": multi_positive(named, same_words),
-            "subject": F.cross_entropy(known.float(), subject),
-            "scene": F.nll_loss(per_scene.clamp(min=1e-6).log(), scene),
         }
 
 
@@ -142,7 +153,10 @@ def main() -> None:
     average = Average(model, 0.998)
     parameters = [*model.parameters(), contrast.scale, contrast.proxies]
     optimiser = torch.optim.AdamW(
-        parameters, betas=(0.9, 0.98), weight_decay=0.02, fused=device == "cuda"
+        [{"params": parameters[:-1], "scale": 1.0}, {"params": parameters[-1:], "scale": 10.0}],
+        betas=(0.9, 0.98),
+        weight_decay=0.02,
+        fused=device == "cuda",
     )
     budget = Budget(args.minutes)
     for step in budget.steps(args.limit):
@@ -150,8 +164,11 @@ def main() -> None:
         at = torch.randint(n, (args.batch,), device=device)
         picture = _weather(bank[at].float() / 255, generator) * 2 - 1
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            losses = contrast(picture, caption[at], words[at], scene[at], subject[at])
-        loss = 0.5 * losses["caption"] + 0.5 * losses["words"] + losses["subject"] + losses["scene"]
+            if step % TEXT_EVERY == 0:
+                losses = contrast(picture, caption[at], words[at], scene[at], subject[at])
+            else:
+                losses = contrast.pictures(picture, contrast.where, scene[at], subject[at])[1]
+        loss = sum(0.5 * v if k in ("caption", "words") else v for k, v in losses.items())
         optimiser.zero_grad()
         loss.backward()
         share_gradients(parameters)
