@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from store.records import Session
 
 PREVIEWS_PER_SESSION = 3
+STORE_WAIT = 120.0
 
 
 def add(app: typer.Typer) -> None:
@@ -178,12 +180,30 @@ def _open(call: Call, wanted: Wanted, *, dry_run: bool) -> Iterator["LifelongMod
                     yield passing
                     return
                 wanted.check(passing)
-        call.out.note(f"making a new store in {call.home}, on the embedded base")
-        LifelongModel.create(call.home).close()
+        if call.out.silent:
+            _await_store(call.home)
+        else:
+            call.out.note(f"making a new store in {call.home}, on the embedded base")
+            LifelongModel.create(call.home).close()
     with LifelongModel.open(
         call.home, device=settings.device, precision=settings.precision
     ) as model:
         yield model
+
+
+def _await_store(home: Path) -> None:
+    """Under `accelerate launch` the first process makes the store; the others wait for it here."""
+    from store.errors import NotFoundError
+    from store.store import Store
+
+    latest = time.monotonic() + STORE_WAIT
+    while not Store.exists(home):
+        if time.monotonic() > latest:
+            raise NotFoundError(
+                f"the first process made no store in {home}",
+                "all machines of a launch need the same --home",
+            )
+        time.sleep(0.1)
 
 
 def _learn(

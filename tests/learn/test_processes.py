@@ -5,12 +5,16 @@ import os
 import sys
 from pathlib import Path
 from subprocess import run
+from threading import Timer
 
 import numpy as np
 import pytest
 
 from lfsd.lifelong import LifelongModel
 from lfsd.settings import Settings
+from lfsd_cli.commands import learn as command
+from store.errors import NotFoundError
+from store.records import BaseRef
 from store.store import Store
 from store.verify import verify
 from tests.learn.photos import disc_photos
@@ -65,7 +69,7 @@ def distance(a: list[np.ndarray], b: list[np.ndarray]) -> float:
 
 def test_two_processes_learn_what_one_learns(photos: Path, tmp_path: Path) -> None:
     LifelongModel.create(tmp_path / "two", str(tiny_base("pocket"))).close()
-    command = [
+    line = [
         sys.executable,
         *LAUNCH,
         "--home",
@@ -74,14 +78,14 @@ def test_two_processes_learn_what_one_learns(photos: Path, tmp_path: Path) -> No
         "learn",
         "--log-json",
     ]
-    command += [str(photos), "--token", "V1", "--class", "cat", "--preview-every", "0"]
+    line += [str(photos), "--token", "V1", "--class", "cat", "--preview-every", "0"]
     for key, value in SETTINGS.to_dict().items():
         if key in GIVEN:
-            command += [f"--{key}", str(value)]
+            line += [f"--{key}", str(value)]
         elif value != Settings().to_dict()[key]:
-            command += ["--set", f"{key}={json.dumps(value)}"]
+            line += ["--set", f"{key}={json.dumps(value)}"]
     done = run(
-        command,
+        line,
         capture_output=True,
         text=True,
         check=False,
@@ -100,3 +104,19 @@ def test_two_processes_learn_what_one_learns(photos: Path, tmp_path: Path) -> No
     whole, share = alone(tmp_path / "whole", photos, 4), alone(tmp_path / "share", photos, 2)
     assert distance(found, whole) < 1e-4
     assert distance(found, share) > 1e-3
+
+
+def test_other_processes_wait_for_the_first_to_make_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setattr(command, "STORE_WAIT", 0.2)
+    with pytest.raises(NotFoundError, match="made no store"):
+        command._await_store(home)
+    monkeypatch.setattr(command, "STORE_WAIT", 60.0)
+    ref = BaseRef(id="tiny", revision="", sha256="0" * 64, layout="sd")
+    first = Timer(0.3, lambda: Store.create(home, ref).close())
+    first.start()
+    command._await_store(home)
+    first.join()
+    Store.open(home).close()
