@@ -55,6 +55,12 @@ def package(work: Path, out: Path) -> float:
         shutil.rmtree(out / part, ignore_errors=True)
     pipeline.save_pretrained(out, safe_serialization=True)
     parts["judge"].save_pretrained(out / "image_encoder", safe_serialization=True)
+    # transformers loads weights as they lie unless the config says otherwise, diffusers as float32:
+    # without this line a plain pipeline would hold a half text encoder beside a single UNet
+    for part in ("text_encoder", "image_encoder"):
+        path = out / part / "config.json"
+        config = json.loads(path.read_text(encoding="utf-8")) | {"dtype": "float32"}
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     told = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "subject_dims": models.PROJECTION // 2}
     (out / "image_encoder/preprocessor_config.json").write_text(
         json.dumps(told, indent=2) + "\n", encoding="utf-8"
