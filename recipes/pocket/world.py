@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recipes.pocket.scenes import COLOURS, SCENES, paint
-from recipes.pocket.sources import SPRITE, Subject
+from recipes.pocket.sources import Subject
 
 SIZE = 128
 _BACK = 160
@@ -128,13 +128,12 @@ class World:
         held_out: bool = False,
         pairs: float = 0.12,
         tints: float = 0.2,
-        like: Rows | None = None,
     ) -> Rows:
-        """Draw n recipe rows with their captions; `like` keeps its subjects and tints and draws the rest anew."""
+        """Draw n recipe rows with their captions."""
         rng = np.random.default_rng(seed)
         pool = self.pool(held_out)
         weight = np.array([3.0 if self.subjects[i].noun in TAUGHT else 1.0 for i in pool])
-        subject = like.subject if like else rng.choice(pool, n, p=weight / weight.sum())
+        subject = rng.choice(pool, n, p=weight / weight.sum())
         second = np.where(rng.random(n) < pairs, rng.choice(pool, n), -1)
         scene = rng.integers(0, len(self.scenes), n)
         plain = np.array([s.endswith("background") for s in self.scenes])
@@ -144,13 +143,8 @@ class World:
         scene[rare] = rng.choice(np.flatnonzero(~plain), rare.sum())
         members = [np.flatnonzero(self.scene_of == i) for i in range(len(self.scenes))]
         background = np.array([members[s][rng.integers(len(members[s]))] for s in scene])
-        tint = (
-            like.tint
-            if like
-            else np.where(
-                (rng.random(n) < tints) & (second < 0), rng.integers(0, len(_TINTS), n), -1
-            )
-        )
+        tinted = (rng.random(n) < tints) & (second < 0)
+        tint = np.where(tinted, rng.integers(0, len(_TINTS), n), -1)
         texts = [self._caption(rng, *row) for row in zip(subject, second, scene, tint, strict=True)]
         return Rows(subject, second, background, tint, *map(list, zip(*texts, strict=True)))
 
@@ -332,6 +326,3 @@ def _crops(path: Path, n: int, seed: int, size: int = _BACK) -> list[np.ndarray]
 def photo_crops(paths: Sequence[Path], per_photo: int, seed: int) -> np.ndarray:
     """Random crops of every photograph: [n, 160, 160, 3] uint8, for the autoencoder."""
     return np.stack([c for p in paths for c in _crops(p, per_photo, seed)])
-
-
-__all__ = ["SIZE", "SPRITE", "Rows", "World", "article", "photo_crops"]
