@@ -33,7 +33,10 @@ class PictureView(Widget):
         if self._picture is not None and size != self._drawn_at:
             self._drawn_at = size
             self._lines = self._draw(*size)
-        return self._lines[y] if y < len(self._lines) else Strip.blank(self.size.width)
+        if y < len(self._lines):
+            return self._lines[y]
+        # A blank strip without a style is one that Textual's NO_COLOR filter cannot read.
+        return Strip.blank(self.size.width, self.visual_style.rich_style)
 
     def _draw(self, width: int, height: int) -> list[Strip]:
         assert self._picture is not None

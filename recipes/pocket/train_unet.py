@@ -116,7 +116,7 @@ def main() -> None:
         ],
         betas=(0.9, 0.99),
         weight_decay=0.01,
-        fused=device == "cuda",
+        fused=True,
     )
     alphas = models.scheduler().alphas_cumprod.to(device)
     predict = torch.compile(unet) if args.compile else unet

@@ -54,6 +54,17 @@ async def test_enter_on_a_concept_begins_its_prompt(learned: Path) -> None:
         await until(pilot, lambda: prompt.value == "a photo of a V2 teddy bear!")
 
 
+async def test_it_draws_without_colours(learned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = LfsdApp(learned)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("f3")
+        picture = app.query_one(PictureView)
+        await until(pilot, lambda: picture.size.height > 0)
+        picture.set_picture(Image.new("RGB", (16, 16), "orange"))
+        await until(pilot, lambda: "\u2580" in picture.render_line(0).text)
+
+
 async def test_tabs_by_key(learned: Path) -> None:
     app = LfsdApp(learned)
     async with app.run_test(size=(80, 24)) as pilot:
