@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lfsd.crop import TIGHTEST_CROP, choose_crop, rescaled
 from lfsd.errors import PhotosRefusedError, UsageError
 from lfsd.mask_shapes import refine_mask
 from lfsd.photo_files import (
@@ -24,8 +25,6 @@ from store.records import Refusal
 
 NEAR_DUPLICATE_BITS = 5  # of 64; re-saved and slightly cropped copies differ by 0 to 4
 CAPTION_CHARACTERS = 300
-TIGHTEST_CROP = 0.4  # of the shorter side: a wrong mask must not cost most of the photo
-SUBJECT_MARGIN = 1.4  # side of the crop / longer side of the subject's box
 MAX_FILES = 100
 
 
@@ -231,7 +230,7 @@ def _prepare(opened: Sequence[_Opened], resolution: int) -> list[PreparedPhoto]:
     for photo, mask in zip(opened, masks, strict=True):
         width, height = photo.decoded.full_size
         crop = choose_crop(mask, (width, height), resolution)
-        box = _scaled(crop, photo.decoded)
+        box = rescaled(crop, photo.decoded.full_size, photo.decoded.image.size)
         image = photo.decoded.image.resize(
             (resolution, resolution), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0
         )
@@ -255,58 +254,12 @@ def _mask_of(
 ) -> FloatArray:
     """The crop's part of the mask at the crop's size; a cut-out's alpha is used as it is."""
     source = mask if decoded.alpha is None else decoded.alpha
-    box = _rescaled(box, decoded.image.size, (source.shape[1], source.shape[0]))
+    box = rescaled(box, decoded.image.size, (source.shape[1], source.shape[0]))
     resized = Image.fromarray(source).resize(image.size, Image.Resampling.BILINEAR, box=box)
     part = np.asarray(resized, dtype=np.float32)
     if decoded.alpha is None:
         part = refine_mask(image, part)
     return np.clip(part, 0.0, 1.0)
-
-
-def choose_crop(
-    mask: FloatArray, full_size: tuple[int, int], resolution: int
-) -> tuple[int, int, int, int]:
-    """The square that keeps the subject with some room around it, in pixels of the upright photo.
-
-    mask: [h, w] of the whole photo at any scale. The square is never smaller than `resolution`
-    (nothing is enlarged without need) nor than TIGHTEST_CROP of the shorter side.
-    """
-    width, height = full_size
-    short = min(width, height)
-    solid = np.square(mask)  # faint haze must not widen the box
-    left, right = _extent(solid.sum(axis=0), width)
-    top, bottom = _extent(solid.sum(axis=1), height)
-    wanted = max(right - left, bottom - top) * SUBJECT_MARGIN
-    side = round(min(short, max(wanted, TIGHTEST_CROP * short, min(resolution, short))))
-    x = _place((left + right) / 2, side, width)
-    y = _place((top + bottom) / 2, side, height)
-    return x, y, x + side, y + side
-
-
-def _extent(profile: FloatArray, length: int) -> tuple[float, float]:
-    """First and last pixel of the subject along one axis, leaving out 1% of its mass each side."""
-    total = float(profile.sum())
-    if total <= 1e-6:
-        return 0.0, float(length)
-    cumulative = np.concatenate([[0.0], np.cumsum(profile, dtype=np.float64)]) / total
-    cells = np.arange(len(cumulative)) * (length / len(profile))
-    return float(np.interp(0.01, cumulative, cells)), float(np.interp(0.99, cumulative, cells))
-
-
-def _place(centre: float, side: int, length: int) -> int:
-    return max(0, min(length - side, round(centre - side / 2)))
-
-
-def _scaled(crop: tuple[int, int, int, int], decoded: Decoded) -> tuple[float, float, float, float]:
-    return _rescaled(crop, decoded.full_size, decoded.image.size)
-
-
-def _rescaled(
-    box: Sequence[float], source: tuple[int, int], target: tuple[int, int]
-) -> tuple[float, float, float, float]:
-    x, y = target[0] / source[0], target[1] / source[1]
-    right, bottom = min(box[2] * x, target[0]), min(box[3] * y, target[1])
-    return max(box[0] * x, 0.0), max(box[1] * y, 0.0), right, bottom
 
 
 def _strict_error(refused: Sequence[Refusal]) -> PhotosRefusedError:
