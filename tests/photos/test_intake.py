@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from lfsd.contact_sheet import contact_sheet, dimmed
-from lfsd.errors import PhotosRefusedError, UsageError
 from lfsd.crop import choose_crop
+from lfsd.errors import PhotosRefusedError, UsageError
 from lfsd.photos import intake
 from store.records import Refusal
 from tests.photos.pictures import folder_of, png_header_only, scene
