@@ -17,20 +17,12 @@ from recipes.pocket import models
 from recipes.pocket.arguments import parse
 from recipes.pocket.scenes import SCENES
 from recipes.pocket.tokenizer import LENGTH
-from recipes.pocket.training import (
-    Average,
-    Budget,
-    learning_rate,
-    load_into,
-    log,
-    save_state,
-    set_rate,
-    share_gradients,
-)
+from recipes.pocket.training import Stage, load_into
 from recipes.pocket.world import Rows, World
 
 HALF = models.PROJECTION // 2
 TEXT_EVERY = 5  # steps: captions cost as much as pictures, and have far less to tell
+TEXT_LOSSES = ("caption", "words")
 
 
 def token_ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
@@ -140,53 +132,40 @@ def main() -> None:
     scene = torch.as_tensor(world.scene_of[rows.background[:n]], device=device)
     phrases = [(p, i) for i, name in enumerate(world.scenes) for p in SCENES[name][1]]
     model = models.judge(tokenizer).to(device)
-    log(
-        args.log,
-        stage="judge",
-        resumed=int(load_into(model, checkpoint)),
-        parameters=sum(p.numel() for p in model.parameters()),
-    )
+    resumed = load_into(model, checkpoint)
     ids = token_ids(tokenizer, [p for p, _ in phrases]).to(device)
     contrast = Contrast(
         model, ids, torch.tensor([i for _, i in phrases], device=device), len(world.subjects)
     )
-    average = Average(model, 0.998)
-    parameters = [*model.parameters(), contrast.scale, contrast.proxies]
     optimiser = torch.optim.AdamW(
-        [{"params": parameters[:-1], "scale": 1.0}, {"params": parameters[-1:], "scale": 10.0}],
+        [
+            {"params": [*model.parameters(), contrast.scale], "scale": 1.0},
+            {"params": [contrast.proxies], "scale": 10.0},
+        ],
         betas=(0.9, 0.98),
         weight_decay=0.02,
-        fused=device == "cuda",
+        fused=True,
     )
-    budget = Budget(args.minutes)
-    for step in budget.steps(args.limit):
-        set_rate(optimiser, learning_rate(args.rate or 6e-4, step, budget.fraction, 100))
+    stage = Stage(
+        "judge", args, optimiser, {"judge": model}, args.rate or 6e-4, warmup=100, decay=0.998
+    )
+    stage.log(resumed=int(resumed), parameters=sum(p.numel() for p in model.parameters()))
+
+    def losses(step: int) -> dict[str, Tensor]:
         at = torch.randint(n, (args.batch,), device=device)
         picture = _weather(bank[at].float() / 255, generator) * 2 - 1
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             if step % TEXT_EVERY == 0:
-                losses = contrast(picture, caption[at], words[at], scene[at], subject[at])
+                found = contrast(picture, caption[at], words[at], scene[at], subject[at])
             else:
-                losses = contrast.pictures(picture, contrast.where, scene[at], subject[at])[1]
-        loss = sum(0.5 * v if k in ("caption", "words") else v for k, v in losses.items())
-        optimiser.zero_grad()
-        loss.backward()
-        share_gradients(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        average.update()
-        if step % 100 == 0:
-            log(
-                args.log,
-                stage="judge",
-                step=step,
-                samples=(step + 1) * args.batch,
-                fraction=budget.fraction,
-                **{k: float(v) for k, v in losses.items()},
-            )
-        if step % 1000 == 999:
-            save_state(average.state(), checkpoint)
-    save_state(average.state(), checkpoint)
+                found = contrast.pictures(picture, contrast.where, scene[at], subject[at])[1]
+        return {
+            "loss": sum(0.5 * v if k in TEXT_LOSSES else v for k, v in found.items()),
+            "subject": found["subject"],
+            "scene": found["scene"],
+        }
+
+    stage.run(losses)
 
 
 def _weather(picture: Tensor, generator: torch.Generator) -> Tensor:

@@ -15,17 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from recipes.pocket import models
 from recipes.pocket.arguments import parse
 from recipes.pocket.train_judge import token_ids
-from recipes.pocket.training import (
-    Average,
-    Budget,
-    learning_rate,
-    load_into,
-    log,
-    save_state,
-    set_rate,
-    share,
-    share_gradients,
-)
+from recipes.pocket.training import Stage, load_into, save_state, share
 from recipes.pocket.world import Rows, World
 
 DROP = 0.1  # prompts left empty, for classifier-free guidance
@@ -99,34 +89,29 @@ def main() -> None:
     known = load_into(text, folder / "text.safetensors") or (
         args.whole and text_from_judge(text, folder / "judge.safetensors")
     )
-    text_rate = 0.25 if known else 1.0
     resumed = load_into(unet, folder / "unet.safetensors")
-    log(
-        args.log,
-        stage="unet",
-        resumed=int(resumed),
-        parameters=sum(p.numel() for p in unet.parameters()),
-        scale=float(scale),
-    )
-    averages = {"unet": Average(unet), "text": Average(text)}
     optimiser = torch.optim.AdamW(
         [
             {"params": unet.parameters(), "scale": 1.0},
-            {"params": text.parameters(), "scale": text_rate},
+            {"params": text.parameters(), "scale": 0.25 if known else 1.0},
         ],
         betas=(0.9, 0.99),
         weight_decay=0.01,
         fused=True,
     )
+    kept = {"unet": unet, "text": text}
+    stage = Stage(
+        "unet", args, optimiser, kept, rate=args.rate or 6e-4, warmup=50 if resumed else 500
+    )
+    stage.log(
+        resumed=int(resumed),
+        parameters=sum(p.numel() for p in unet.parameters()),
+        scale=float(scale),
+    )
     alphas = models.scheduler().alphas_cumprod.to(device)
     predict = torch.compile(unet) if args.compile else unet
-    parameters = [*unet.parameters(), *text.parameters()]
-    budget, total = Budget(args.minutes), torch.zeros((), device=device)
-    for step in budget.steps(args.limit):
-        set_rate(
-            optimiser,
-            learning_rate(args.rate or 6e-4, step, budget.fraction, 50 if resumed else 500),
-        )
+
+    def losses(step: int) -> dict[str, Tensor]:
         pick = torch.randint(len(latents), (args.batch,), device=device)
         clean = latents[pick].float()
         tokens = torch.where(
@@ -134,46 +119,20 @@ def main() -> None:
         )
         t = _timesteps(args.batch, len(alphas), device)
         a, noise = alphas[t].view(-1, 1, 1, 1), torch.randn_like(clean)
-        noisy, v = (
-            a.sqrt() * clean + (1 - a).sqrt() * noise,
-            a.sqrt() * noise - (1 - a).sqrt() * clean,
-        )
+        noisy = a.sqrt() * clean + (1 - a).sqrt() * noise
+        v = a.sqrt() * noise - (1 - a).sqrt() * clean
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             states = text(input_ids=tokens).last_hidden_state
             out = predict(noisy.contiguous(memory_format=torch.channels_last), t, states).sample
-        loss = F.mse_loss(out.float(), v)
-        optimiser.zero_grad()
-        loss.backward()
-        share_gradients(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        for average in averages.values():
-            average.update()
-        total += loss.detach()
-        if step % 100 == 99:
-            log(
-                args.log,
-                stage="unet",
-                step=step + 1,
-                loss=float(total) / 100,
-                samples=(step + 1) * args.batch,
-                fraction=budget.fraction,
-            )
-            total.zero_()
-        if step % 1000 == 999 or (args.limit and step == args.limit - 1):
-            _save(averages, folder)
-    _save(averages, folder)
+        return {"loss": F.mse_loss(out.float(), v)}
+
+    stage.run(losses)
 
 
 def _timesteps(n: int, total: int, device: str) -> Tensor:
     """More of the noisy end, where it is decided what the picture shows; all of the range still comes."""
     low = torch.where(torch.rand(n, device=device) < 0.7, total // 4, 0)
     return (low + torch.rand(n, device=device) * (total - low)).long()
-
-
-def _save(averages: dict[str, Average], folder: Path) -> None:
-    for name, average in averages.items():
-        save_state(average.state(), folder / f"{name}.safetensors")
 
 
 if __name__ == "__main__":

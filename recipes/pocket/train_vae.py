@@ -12,16 +12,7 @@ from torch.nn import functional as F
 
 from recipes.pocket import models
 from recipes.pocket.arguments import parse
-from recipes.pocket.training import (
-    Average,
-    Budget,
-    learning_rate,
-    load_into,
-    log,
-    save_state,
-    set_rate,
-    share_gradients,
-)
+from recipes.pocket.training import Stage, load_into
 from recipes.pocket.world import SIZE, World, photo_crops
 
 KL = 5e-4  # on means per element: keeps the latents near unit variance and smooth to diffuse
@@ -78,56 +69,31 @@ def main() -> None:
         .to(device)
     )
     vae = models.vae().to(device, memory_format=torch.channels_last)
-    log(
-        args.log,
-        stage="vae",
-        resumed=int(load_into(vae, checkpoint)),
-        parameters=sum(p.numel() for p in vae.parameters()),
-    )
+    resumed = load_into(vae, checkpoint)
     if args.decoder:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
-    average = Average(vae, 0.999)
     optimiser = torch.optim.AdamW(
-        vae.parameters(), betas=(0.9, 0.99), weight_decay=1e-4, fused=device == "cuda"
+        vae.parameters(), betas=(0.9, 0.99), weight_decay=1e-4, fused=True
     )
+    stage = Stage("vae", args, optimiser, {"vae": vae}, rate=args.rate or 6e-4)
+    stage.log(resumed=int(resumed), parameters=sum(p.numel() for p in vae.parameters()))
     generator = torch.Generator(device).manual_seed(args.seed)
-    parameters = [p for p in vae.parameters() if p.requires_grad]
-    budget = Budget(args.minutes)
-    for step in budget.steps(args.limit):
-        set_rate(optimiser, learning_rate(args.rate or 6e-4, step, budget.fraction))
+
+    def losses(step: int) -> dict[str, Tensor]:
         index = torch.randint(len(rows), (args.batch * 5 // 8,)).numpy()
         composed = world.compose(rows, index, generator, wild=step % 2 == 0)
-        batch = (
-            torch.cat([composed, _photo_batch(crops, args.batch - len(index), generator)]) * 2 - 1
-        )
-        if (
-            device == "cpu"
-        ):  # four times the pictures for the same work: group norm's backward is the bottleneck
+        photos = _photo_batch(crops, args.batch - len(index), generator)
+        batch = torch.cat([composed, photos]) * 2 - 1
+        if device == "cpu":
+            # four times the pictures for the same work: group norm's backward is the bottleneck
             x, y = torch.randint(SIZE - 64 + 1, (2,), generator=generator).tolist()
             batch = batch[:, :, y : y + 64, x : x + 64]
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             loss, mse = loss_of(vae, batch.contiguous(memory_format=torch.channels_last))
-        optimiser.zero_grad()
-        loss.backward()
-        share_gradients(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        average.update()
-        if step % 100 == 0:
-            psnr = float(-10 * torch.log10(mse.detach() / 4))
-            log(
-                args.log,
-                stage="vae",
-                step=step,
-                loss=float(loss),
-                psnr=psnr,
-                samples=(step + 1) * args.batch,
-                fraction=budget.fraction,
-            )
-        if step % 1000 == 999:
-            save_state(average.state(), checkpoint)
-    save_state(average.state(), checkpoint)
+        return {"loss": loss, "psnr": -10 * torch.log10(mse / 4)}
+
+    stage.run(losses)
 
 
 if __name__ == "__main__":

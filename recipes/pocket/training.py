@@ -1,14 +1,19 @@
-"""What the three training stages share: a time budget, a learning-rate curve, averaged weights, a log."""
+"""What the three training stages share: one loop with a time budget, a learning-rate curve, averaged weights and a log."""
 
 import json
 import time
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+LOG_EVERY = 100  # steps
+SAVE_EVERY = 500
 
 
 class Budget:
@@ -26,6 +31,54 @@ class Budget:
         while agreed(self.fraction < 1 and (limit is None or step < limit)):
             yield step
             step += 1
+
+
+@dataclass
+class Stage:
+    """A stage's loop: what is optimised, and which modules' averages are kept under which file names."""
+
+    name: str
+    args: Namespace
+    optimiser: torch.optim.Optimizer
+    kept: dict[str, nn.Module]
+    rate: float
+    warmup: int = 200
+    decay: float = 0.999
+
+    def run(self, losses: Callable[[int], dict[str, Tensor]]) -> None:
+        """Train until the minutes or steps are over; `losses(step)` gives "loss" and figures worth logging."""
+        parameters = [p for g in self.optimiser.param_groups for p in g["params"]]
+        parameters = [p for p in parameters if p.requires_grad]
+        averages = {file: Average(module, self.decay) for file, module in self.kept.items()}
+        budget, sums, since = Budget(self.args.minutes), dict[str, Tensor](), 0
+        for step in budget.steps(self.args.limit):
+            set_rate(self.optimiser, learning_rate(self.rate, step, budget.fraction, self.warmup))
+            found = losses(step)
+            self.optimiser.zero_grad()
+            found["loss"].backward()
+            share_gradients(parameters)
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            self.optimiser.step()
+            for average in averages.values():
+                average.update()
+            sums = {k: sums.get(k, 0) + v.detach() for k, v in found.items()}
+            since += 1
+            if step % LOG_EVERY == LOG_EVERY - 1:
+                means = {k: float(v) / since for k, v in sums.items()}
+                samples = (step + 1) * self.args.batch
+                self.log(step=step + 1, samples=samples, fraction=budget.fraction, **means)
+                sums, since = {}, 0
+            if step % SAVE_EVERY == SAVE_EVERY - 1:
+                self._save(averages)
+        self._save(averages)
+
+    def log(self, **figures: float | int) -> None:
+        """A line about this stage in the log."""
+        log(self.args.log, stage=self.name, **figures)
+
+    def _save(self, averages: dict[str, "Average"]) -> None:
+        for file, average in averages.items():
+            save_state(average.state(), self.args.work / "checkpoints" / f"{file}.safetensors")
 
 
 def learning_rate(peak: float, step: int, fraction: float, warmup: int = 200) -> float:
