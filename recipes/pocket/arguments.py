@@ -30,7 +30,6 @@ def parse(doc: str | None, batch: int) -> argparse.Namespace:
         action="store_true",
         help="the whole world of subjects and scenes, not the early one",
     )
-    parser.add_argument("--decoder", action="store_true", help="autoencoder: the decoder alone")
     parser.add_argument(
         "--threads", type=int, help="CPU threads; one each when two stages share the machine"
     )

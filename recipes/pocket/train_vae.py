@@ -2,20 +2,21 @@
 
     python -m recipes.pocket.train_vae --work WORK --minutes 5 [--device cuda] [--batch 128]
 
-Continues from WORK/checkpoints/vae.safetensors when it exists. `--decoder` trains the decoder alone: latents, and so a
-diffusion model already trained on them, stay as they are.
+Begins as the best linear autoencoder (linear.py); its encoder stays so, which keeps latents, and so a diffusion model trained on
+them, as they are however long the decoder is trained. Continues from WORK/checkpoints/vae.safetensors when it exists;
+`--limit 0` writes the start alone.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recipes.pocket import models
+from recipes.pocket import linear, models
 from recipes.pocket.arguments import parse
 from recipes.pocket.training import Stage, load_into
 from recipes.pocket.world import SIZE, World, photo_crops
 
-KL = 5e-4  # on means per element: keeps the latents near unit variance and smooth to diffuse
+START = 600  # pictures the linear start is found from
 
 
 def _photo_batch(crops: Tensor, n: int, generator: torch.Generator) -> Tensor:
@@ -41,18 +42,13 @@ def _laplacian(x: Tensor) -> Tensor:
 
 
 def loss_of(vae: torch.nn.Module, picture: Tensor) -> tuple[Tensor, Tensor]:
-    """Reconstruction (L1, L2 and fine detail) plus KL; picture [B, 3, H, W] in -1..1. Returns loss, mse."""
-    posterior = vae.encode(picture).latent_dist
-    out = vae.decode(posterior.sample()).sample.float()
+    """Reconstruction (L1, L2 and fine detail) of picture [B, 3, H, W] in -1..1. Returns loss, mse."""
+    with torch.no_grad():
+        latents = vae.encode(picture).latent_dist.mean
+    out = vae.decode(latents).sample.float()
     mse = F.mse_loss(out, picture)
     detail = F.l1_loss(_laplacian(out), _laplacian(picture))
-    kl = (
-        0.5
-        * (
-            posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()
-        ).mean()
-    )
-    return F.l1_loss(out, picture) + 2 * mse + 0.5 * detail + KL * kl, mse
+    return F.l1_loss(out, picture) + 2 * mse + 0.5 * detail, mse
 
 
 def main() -> None:
@@ -68,23 +64,33 @@ def main() -> None:
         .contiguous()
         .to(device)
     )
-    vae = models.vae().to(device, memory_format=torch.channels_last)
+
+    def pictures(n: int, generator: torch.Generator, *, wild: bool) -> Tensor:
+        near = torch.randint(len(rows), (n * 5 // 8,), generator=generator, device=device)
+        composed = world.compose(rows, near.cpu().numpy(), generator, wild=wild)
+        return torch.cat([composed, _photo_batch(crops, n - len(near), generator)]) * 2 - 1
+
+    vae = models.vae()
     resumed = load_into(vae, checkpoint)
-    if args.decoder:
-        vae.encoder.requires_grad_(False)
-        vae.quant_conv.requires_grad_(False)
+    if not resumed:
+        same = torch.Generator(device).manual_seed(0)  # in every process
+        seen = [pictures(30, same, wild=False) for _ in range(START // 30)]
+        linear.start(vae, torch.cat(seen).cpu())
+    vae.to(device, memory_format=torch.channels_last)
+    for part in (vae.encoder, vae.quant_conv):
+        part.requires_grad_(False)
     optimiser = torch.optim.AdamW(
-        vae.parameters(), betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+        [p for p in vae.parameters() if p.requires_grad],
+        betas=(0.9, 0.99),
+        weight_decay=1e-4,
+        fused=True,
     )
     stage = Stage("vae", args, optimiser, {"vae": vae}, rate=args.rate or 6e-4)
     stage.log(resumed=int(resumed), parameters=sum(p.numel() for p in vae.parameters()))
     generator = torch.Generator(device).manual_seed(args.seed)
 
     def losses(step: int) -> dict[str, Tensor]:
-        index = torch.randint(len(rows), (args.batch * 5 // 8,)).numpy()
-        composed = world.compose(rows, index, generator, wild=step % 2 == 0)
-        photos = _photo_batch(crops, args.batch - len(index), generator)
-        batch = torch.cat([composed, photos]) * 2 - 1
+        batch = pictures(args.batch, generator, wild=step % 2 == 0)
         if device == "cpu":
             # four times the pictures for the same work: group norm's backward is the bottleneck
             x, y = torch.randint(SIZE - 64 + 1, (2,), generator=generator).tolist()
