@@ -100,9 +100,10 @@ class Reader:
         mine = self.base
         if (base.sha256, base.layout) != (mine.sha256, mine.layout):
             raise BaseMismatchError(
-                f"this store is pinned to the base {printable(mine.id)} ({mine.sha256[:12]}), not "
-                f"{printable(base.id)} ({base.sha256[:12]})",
-                f"use --base {printable(mine.id)}, or start another store with --home FOLDER",
+                f"this store is pinned to the base {printable(mine.id)} ({mine.sha256[:12]}), and "
+                f"{printable(base.id)} is another one now ({base.sha256[:12]})",
+                "bring that version back (pocket comes with lfsd: install the lfsd of then), "
+                "or start another store with --home FOLDER",
             )
 
     def blob(self, sha: str) -> bytes:
