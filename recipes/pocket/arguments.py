@@ -24,6 +24,9 @@ def parse(doc: str | None, batch: int) -> argparse.Namespace:
     parser.add_argument(
         "--latents", type=int, default=600_000, help="pictures encoded ahead of diffusion training"
     )
+    parser.add_argument(
+        "--play", type=float, default=1.0, help="how much subjects vary in size and place, 0 to 1"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--whole",

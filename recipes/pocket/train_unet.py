@@ -5,9 +5,12 @@
 Pictures are encoded once and kept as latents. Continues from WORK/checkpoints/{unet,text}.safetensors.
 """
 
+import hashlib
+from argparse import Namespace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -16,38 +19,58 @@ from recipes.pocket import models
 from recipes.pocket.arguments import parse
 from recipes.pocket.train_judge import token_ids
 from recipes.pocket.training import Stage, load_into, save_state, share
-from recipes.pocket.world import Rows, World
+from recipes.pocket.world import World
 
 DROP = 0.1  # prompts left empty, for classifier-free guidance
 
 
+def examples(args: Namespace, tokenizer: CLIPTokenizer, vae: torch.nn.Module) -> dict[str, Tensor]:
+    """Composites as latents [n, 5, 32, 32] of unit deviation with their captions' ids [n, 24], and the scale.
+
+    Made once and kept in WORK/examples, for each process its own.
+    """
+    weights = hashlib.sha256((args.work / "checkpoints/vae.safetensors").read_bytes()).hexdigest()
+    named = f"{weights[:8]}-{args.rows}-{args.latents}-{args.per_scene}-{args.play}-{args.whole}-{args.seed}"
+    kept = args.work / "examples" / f"{named}.safetensors"
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        save_file(_made(args, tokenizer, vae), kept.with_suffix(".partial"))
+        kept.with_suffix(".partial").replace(kept)
+    return load_file(kept, device=args.device)
+
+
 @torch.no_grad()
-def encode(
-    world: World, rows: Rows, vae: torch.nn.Module, n: int, seed: int, batch: int = 200
-) -> tuple[Tensor, Tensor]:
-    """Latents of n composites, [n, 8, 16, 16] scaled to unit deviation (bfloat16), and the scaling factor."""
-    device = world.device
+def _made(
+    args: Namespace, tokenizer: CLIPTokenizer, vae: torch.nn.Module, batch: int = 200
+) -> dict[str, Tensor]:
+    device, seed = args.device, args.seed
+    world = World(
+        args.work / "world",
+        device,
+        args.per_scene,
+        seed=2 + seed,
+        workers=args.workers,
+        early=not args.whole,
+    )
+    rows = world.rows(args.rows, seed=4 + seed, pairs=0.08 * args.play, tints=0.12 * args.play)
     generator = torch.Generator(device).manual_seed(2 + seed)
     parts = []
-    for start in range(0, n, batch):
-        index = torch.arange(start, min(n, start + batch)).remainder(len(rows)).numpy()
-        picture = world.compose(rows, index, generator) * 2 - 1
+    for start in range(0, args.latents, batch):
+        index = torch.arange(start, min(args.latents, start + batch)).remainder(len(rows)).numpy()
+        picture = world.compose(rows, index, generator, play=args.play) * 2 - 1
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            parts.append(
-                vae.encode(
-                    picture.contiguous(memory_format=torch.channels_last)
-                ).latent_dist.mean.to(torch.bfloat16)
-            )
+            encoded = vae.encode(picture.contiguous(memory_format=torch.channels_last))
+        parts.append(encoded.latent_dist.mean.to("cpu", torch.bfloat16).contiguous())
     latents = torch.cat(parts)
+    captions = [rows.captions[i % len(rows)] for i in range(len(latents))]
     scale = 1 / latents[:20000].float().std()
     share([scale])
-    return latents.mul_(scale.to(latents.dtype)), scale
+    latents = latents.mul_(scale.to(latents.dtype))
+    return {"latents": latents, "ids": token_ids(tokenizer, captions), "scale": scale}
 
 
 def text_from_judge(text: CLIPTextModel, path: Path) -> bool:
     """Start the text encoder from the judge's text tower."""
-    from safetensors.torch import load_file
-
     if not path.exists():
         return False
     state = {
@@ -66,21 +89,11 @@ def main() -> None:
     args = parse(__doc__, batch=512)
     device, folder = args.device, args.work / "checkpoints"
     tokenizer = CLIPTokenizer.from_pretrained(args.work / "pocket/tokenizer")
-    world = World(
-        args.work / "world",
-        device,
-        args.per_scene,
-        seed=2 + args.seed,
-        workers=args.workers,
-        early=not args.whole,
-    )
-    rows = world.rows(args.rows, seed=4 + args.seed, pairs=0.08, tints=0.12)
-    ids = token_ids(tokenizer, rows.captions).to(device)
     empty = token_ids(tokenizer, [""]).to(device)
     vae = models.vae().to(device, memory_format=torch.channels_last).eval()
     if not load_into(vae, folder / "vae.safetensors"):
         raise SystemExit("train the autoencoder first: python -m recipes.pocket.train_vae")
-    latents, scale = encode(world, rows, vae, args.latents, args.seed)
+    latents, ids, scale = (examples(args, tokenizer, vae)[k] for k in ("latents", "ids", "scale"))
     save_state({"scaling_factor": scale.cpu().float()}, folder / "scale.safetensors")
     text, unet = (
         models.text_encoder(tokenizer).to(device),
@@ -114,9 +127,7 @@ def main() -> None:
     def losses(step: int) -> dict[str, Tensor]:
         pick = torch.randint(len(latents), (args.batch,), device=device)
         clean = latents[pick].float()
-        tokens = torch.where(
-            torch.rand(args.batch, 1, device=device) < DROP, empty, ids[pick.remainder(len(ids))]
-        )
+        tokens = torch.where(torch.rand(args.batch, 1, device=device) < DROP, empty, ids[pick])
         t = _timesteps(args.batch, len(alphas), device)
         a, noise = alphas[t].view(-1, 1, 1, 1), torch.randn_like(clean)
         noisy = a.sqrt() * clean + (1 - a).sqrt() * noise
@@ -130,9 +141,10 @@ def main() -> None:
 
 
 def _timesteps(n: int, total: int, device: str) -> Tensor:
-    """More of the noisy end, where it is decided what the picture shows; all of the range still comes."""
-    low = torch.where(torch.rand(n, device=device) < 0.7, total // 4, 0)
-    return (low + torch.rand(n, device=device) * (total - low)).long()
+    """Half of them where shapes are decided, the others anywhere."""
+    spread = torch.rand(n, device=device)
+    shapes = torch.rand(n, device=device) < 0.5
+    return (torch.where(shapes, 0.4 + 0.5 * spread, spread) * total).long()
 
 
 if __name__ == "__main__":

@@ -170,9 +170,14 @@ class World:
         index: np.ndarray | Tensor,
         generator: torch.Generator,
         *,
+        play: float = 1.0,
         wild: bool = False,
     ) -> Tensor:
-        """Pictures of the given rows: [B, 3, 128, 128] float in 0..1. `wild` moves and lights subjects far more (for the judge)."""
+        """Pictures of the given rows: [B, 3, 128, 128] float in 0..1.
+
+        `play` is how much subjects vary in size and place: with less of it a model knows them sooner. `wild` moves
+        and lights them far more (for the judge).
+        """
         index = np.asarray(index)
         tensor = partial(torch.as_tensor, device=self.device)
         first, second = tensor(rows.subject[index]), tensor(rows.second[index])
@@ -187,9 +192,9 @@ class World:
 
         picture = self._background(back, uniform)
         two = second >= 0
-        size = uniform(0.35 if wild else 0.5, 1.15 if wild else 0.92)
+        size = uniform(0.35 if wild else 0.92 - 0.42 * play, 1.15 if wild else 0.92)
         size = torch.where(two, uniform(0.42, 0.6), size)
-        x = torch.where(two, uniform(0.24, 0.32), 0.5 + uniform(-0.14, 0.14))
+        x = torch.where(two, uniform(0.24, 0.32), 0.5 + play * uniform(-0.14, 0.14))
         x = torch.where(two & (uniform(0, 1) < 0.5), 1 - x, x)
         grounded = self.grounded[back]
         picture = self._place(
