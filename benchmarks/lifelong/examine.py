@@ -55,7 +55,7 @@ class Examination:
                 drawn[subject.token] = run.concept(subject)
                 scenes[subject.token] = run.scenes(subject)
         new = drawn[seen[-1].token]
-        figures = self._concepts(drawn, {**first, seen[-1].token: new})
+        figures = self._concepts(drawn, first, [s.token for s in seen])
         figures["text_alignment"] = mean(raw for raw, _ in scenes.values())
         figures["scene_accuracy"] = mean(share for _, share in scenes.values())
         if chosen is seen:
@@ -90,24 +90,26 @@ class Examination:
         )
 
     def _concepts(
-        self, drawn: Mapping[str, np.ndarray], first: Mapping[str, np.ndarray]
+        self,
+        drawn: Mapping[str, np.ndarray],
+        first: Mapping[str, np.ndarray],
+        seen: Sequence[str],
     ) -> dict[str, Any]:
         """Fidelity, confusion and, for earlier concepts, what was lost since they were learned."""
-        known = {token: r for token, r in self.references.items() if token in first}
-        now = {token: fidelity(p, known[token]) for token, p in drawn.items()}
+        known = {token: self.references[token] for token in seen}
+        now = {token: fidelity(pictures, known[token]) for token, pictures in drawn.items()}
         shares = nearest_shares(drawn, known)
-        newest = list(drawn)[-1]
         pcf = {
             token: {
                 "change": now[token] - fidelity(first[token], known[token]),
                 "similarity": paired_similarity(drawn[token], first[token]),
             }
             for token in drawn
-            if token != newest
+            if token in first
         }
         return {
             "fidelity": now,
-            "new": now[newest],
+            "new": now[seen[-1]],
             "confusion": 1 - mean(shares[token][token] for token in drawn),
             "pcf": pcf,
         }

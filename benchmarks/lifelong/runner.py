@@ -16,6 +16,9 @@ from lfsd.generate import library_versions
 from lfsd.judge import Judge
 from lfsd.settings import Settings
 
+COSTS = ("seconds", "cpu_seconds", "peak_bytes")
+"""The figures of a line that differ from run to run."""
+
 
 class Bench:
     """One protocol on one base. `run` may be called in any order and again after a kill."""
@@ -46,7 +49,8 @@ class Bench:
         learner = method.kind(self.base, settings, self.sessions, method.weight)
         try:
             for number in range(1, done + 1):
-                learner.restore(self._own(journal.state(number)))
+                if own := self._own(journal.state(number)):
+                    learner.restore(own)
             for session in self.sessions[done:]:
                 self._session(method, seed, learner, session, journal)
         finally:
@@ -101,12 +105,16 @@ class Bench:
             source = self.journal(method.trained_as, seed)
             learner.restore(self._own(source.state(session.number)))
             line = source.lines()[session.number - 1]
-            return {"seconds": line["seconds"], "peak_bytes": line["peak_bytes"]}
+            return {key: line[key] for key in COSTS}
         begin_peak(self.base.device)
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         learner.learn(session)
-        seconds = time.perf_counter() - began
-        return {"seconds": seconds, "peak_bytes": peak_bytes(self.base.device)}
+        costs = (
+            time.perf_counter() - began,
+            time.process_time() - worked,
+            peak_bytes(self.base.device),
+        )
+        return dict(zip(COSTS, costs, strict=True))
 
     @staticmethod
     def _own(state: dict[str, Any]) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class Joint(Learner):
 
     def kept_bytes(self) -> int:
         """The photos come on top: without them it cannot learn on."""
-        seen = [s for s in self.sessions if s.token in self.kept]
+        seen = [s for s in self.sessions if s.token in self.base.tokens]
         pixels = [np.asarray(photo.image).nbytes for s in seen for photo in s.photos]
         return super().kept_bytes() + sum(pixels)
 
