@@ -117,12 +117,14 @@ def load_protocol(name: str) -> Protocol:
     except OSError as error:
         known = ", ".join(sorted(p.stem for p in PROTOCOLS.glob("*.json")))
         raise UsageError(f"no protocol {name!r}", f"known: {known}; or a JSON file") from error
-    except (ValueError, KeyError, TypeError, StopIteration) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is no protocol: {error!r}") from error
 
 
 def _lesson(number: int, row: dict[str, str]) -> Lesson:
-    source = next(s for s in SOURCES if s in row)
+    source = next((s for s in SOURCES if s in row), None)
+    if source is None:
+        raise ValueError(f"session {number} has none of {', '.join(SOURCES)}")
     return Lesson(number, row["token"], row["class"], source, row[source])  # type: ignore[arg-type]
 
 

@@ -20,9 +20,10 @@ from lfsd.settings import Settings
 
 @dataclass
 class BlockLoop(Loop):
-    """Trains the columns `block` of every lora_B and nothing else of the adapter."""
+    """Trains the columns `first` to `last` - 1 of every lora_B and nothing else of the adapter."""
 
-    block: slice = slice(0, 0)
+    first: int = 0
+    last: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,7 +37,7 @@ class BlockLoop(Loop):
 
     def _only_block(self, gradient: Tensor) -> Tensor:
         kept = torch.zeros_like(gradient)
-        kept[:, self.block] = gradient[:, self.block]
+        kept[:, self.first : self.last] = gradient[:, self.first : self.last]
         return kept
 
     def run(
@@ -101,4 +102,4 @@ class Orthogonal(Learner):
     def loop(self, session: Session) -> Callable[..., Loop]:
         """The loop of this session's block."""
         first = (session.number - 1) * self.block
-        return partial(BlockLoop, block=slice(first, first + self.block))
+        return partial(BlockLoop, first=first, last=first + self.block)
