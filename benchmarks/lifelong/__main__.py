@@ -1,7 +1,8 @@
 """Lifelong methods against each other, session by session.
 
     python -m benchmarks.lifelong --protocol ten --photos FOLDER --out DIR
-        [--methods a,b,c@weight] [--seeds 0,1,2] [--sprites FOLDER] [--base BASE] [--device DEVICE]
+        [--methods a,b@weight,c+setting=value] [--seeds 0,1,2]
+        [--sprites FOLDER] [--base BASE] [--device DEVICE]
 
 FOLDER holds one folder of photos per subject. Every method and seed has its folder in DIR: a JSON
 line per session and the state behind it, so that the same command goes on where a killed one
@@ -21,6 +22,11 @@ from lfsd.errors import LfsdError
 from lfsd.judge import Judge
 
 
+def numbers(text: str) -> list[int]:
+    """ "0,1,2"."""
+    return [int(part) for part in text.split(",")]
+
+
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -34,7 +40,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sprites", type=Path, default=SPRITES)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", help="default: those of the protocol")
-    parser.add_argument("--seeds", help="default: those of the protocol")
+    parser.add_argument("--seeds", type=numbers, help="default: those of the protocol")
     parser.add_argument("--base", default="pocket")
     parser.add_argument("--device", default="auto")
     return parser.parse_args(arguments)
@@ -46,17 +52,20 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         protocol = load_protocol(args.protocol)
         methods = pick_methods(args.methods.split(",") if args.methods else protocol.methods)
-        seeds = [int(s) for s in args.seeds.split(",")] if args.seeds else protocol.seeds
         base = BaseModel.load(args.base, device=args.device)
         sessions = gather(protocol, args.photos, args.sprites, base.resolution)
+        print(", ".join(f"{s.token} {s.class_noun}: {len(s.photos)} photos" for s in sessions))
         judge = Judge.for_base(base.folder, base.device)
         bench = Bench(base, judge, protocol, sessions, args.out)
-        for seed in seeds:
+        for seed in args.seeds or protocol.seeds:
             for method in methods:
                 bench.run(method, seed)
     except LfsdError as error:
         print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -15,7 +15,7 @@ from statistics import fmean
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.lifelong.chart import line_chart
-from benchmarks.lifelong.methods import ABLATIONS, METHODS
+from benchmarks.lifelong.methods import ABLATIONS, METHODS, plain_name
 from benchmarks.lifelong.results import (
     BOUND,
     PLAIN,
@@ -66,8 +66,8 @@ COSTS: tuple[Column, ...] = (
     ("peak MB", ".0f", lambda results, run: fmean(x["peak_bytes"] for x in run.learned) / 1e6),
     ("KB a concept", ".1f", lambda results, run: _kilobytes(bytes_per_concept(results, run))),
     (f"CPU of {PLAIN}", ".2f", ratio(PLAIN, cost("cpu_seconds"))),
-    ("last/first CPU", ".2f", cost_growth("cpu_seconds")),
-    ("last/first memory", ".2f", cost_growth("peak_bytes")),
+    ("late/early CPU", ".2f", cost_growth("cpu_seconds")),
+    ("late/early memory", ".2f", cost_growth("peak_bytes")),
 )
 SHARES: tuple[Column, ...] = (
     ("PCF lost", ".1%", ratio(PLAIN, at_end(lost))),
@@ -179,7 +179,7 @@ def _runs(results: Results) -> str:
         runs = [run for run in results.runs if run.method == method]
         seeds = ", ".join(str(run.seed) for run in runs if run.whole) or "none"
         cut = [f"seed {r.seed} stopped after {len(r.lines)}" for r in runs if not r.whole]
-        about = METHODS[method.partition("@")[0]].about
+        about = METHODS[plain_name(method)].about
         rows.append("; ".join([f"- **{method}**: {about}. Seeds {seeds}", *cut]))
     return "\n".join(rows)
 

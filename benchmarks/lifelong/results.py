@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.lifelong.journal import ABOUT, Journal
-from benchmarks.lifelong.methods import METHODS
+from benchmarks.lifelong.methods import METHODS, plain_name
 from lfsd.errors import UsageError
 
 Line = dict[str, Any]
@@ -53,7 +53,7 @@ class Results:
         """The methods with a run, known ones first."""
         order = list(METHODS)
         found = dict.fromkeys(run.method for run in self.runs)
-        return sorted(found, key=lambda m: (order.index(m.partition("@")[0]), m))
+        return sorted(found, key=lambda m: (order.index(plain_name(m)), m))
 
     def of(self, method: str) -> list[Run]:
         """A method's whole runs."""
@@ -69,7 +69,7 @@ def read_results(out: Path) -> Results:
     runs, conditions = [], set()
     for path in sorted(out.glob(f"*/seed-*/{ABOUT}")):
         folder = path.parent
-        if folder.parent.name.partition("@")[0] not in METHODS:
+        if plain_name(folder.parent.name) not in METHODS:
             continue
         about = json.loads(path.read_text(encoding="utf-8"))
         same = [about[key] for key in ("protocol", "photos", "base", "judge", "device")]
@@ -167,8 +167,14 @@ def cost(name: str) -> Callable[[Results, Run], float | None]:
 
 
 def cost_growth(name: str) -> Callable[[Results, Run], float | None]:
-    """A cost of the last session as a share of the first's."""
-    return lambda results, run: run.learned[-1][name] / run.learned[0][name]
+    """A cost of the last three sessions as a share of the first three's; one each if few."""
+
+    def growth(results: Results, run: Run) -> float | None:
+        values = [line[name] for line in run.learned]
+        count = 3 if len(values) >= 6 else 1
+        return fmean(values[-count:]) / fmean(values[:count])
+
+    return growth
 
 
 def bytes_per_concept(results: Results, run: Run) -> float | None:

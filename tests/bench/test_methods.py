@@ -1,5 +1,6 @@
 """What defines each method, on two sessions of two steps."""
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -211,13 +212,18 @@ def test_a_method_comes_after_the_one_it_takes_over() -> None:
     assert all(
         names.index(m.trained_as) < names.index(m.name) for m in METHODS.values() if m.trained_as
     )
-    (strong,) = pick_methods(["ewc@1e7"])
+
+
+def test_variants_of_a_method() -> None:
+    strong, masked = pick_methods(["ewc@1e7", "dfkd+subject_mask=saliency+composites=0.3"])
     assert (strong.name, strong.weight, strong.kind) == ("ewc@1e7", 1e7, Ewc)
+    assert masked.changes == {"icgen": "off", "subject_mask": "saliency", "composites": 0.3}
+    assert not masked.trained_as, "what it changes may be about learning"
 
 
-@pytest.mark.parametrize("name", ["lora", "ewc@strong"])
+@pytest.mark.parametrize("name", ["lora", "ewc@strong", "ours+rank"])
 def test_unknown_methods_are_named(name: str) -> None:
-    with pytest.raises(UsageError, match=name.partition("@")[2] or name):
+    with pytest.raises(UsageError, match=re.split("[@+]", name)[-1]):
         pick_methods([name])
 
 

@@ -1,5 +1,7 @@
 """Every method by name. A method is a Learner and what it changes of lfsd's own settings."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -107,7 +109,8 @@ METHODS = {method.name: method for method in (*COMPARED, *ABLATIONS)}
 def pick_methods(names: Sequence[str]) -> list[Method]:
     """The methods named, in this order, each after the one it takes its states from.
 
-    "all" is every one; `name@weight` sets a method's weight. UsageError for an unknown name.
+    "all" is every one. `name@weight` sets a method's weight, `name+setting=value` one of lfsd's
+    settings; settings may be several. UsageError for an unknown name.
     """
     picked: dict[str, Method] = {}
     for name in METHODS if list(names) == ["all"] else names:
@@ -118,13 +121,39 @@ def pick_methods(names: Sequence[str]) -> list[Method]:
     return list(picked.values())
 
 
+def plain_name(name: str) -> str:
+    """The method that `name@weight` or `name+setting=value` is a variant of."""
+    return re.split("[@+]", name, maxsplit=1)[0]
+
+
 def _one(name: str) -> Method:
-    plain, at, weight = name.partition("@")
+    head, *changes = name.split("+")
+    plain, at, weight = head.partition("@")
     if plain not in METHODS:
         raise UsageError(f"no method {plain!r}", f"known: {', '.join(METHODS)}")
-    if not at:
-        return METHODS[plain]
+    method = METHODS[plain]
+    if name == plain:
+        return method
     try:
-        return replace(METHODS[plain], name=name, weight=float(weight), trained_as="")
+        changed = dict(_setting(change) for change in changes)
+        strength = float(weight) if at else None
+    except ValueError as error:
+        raise UsageError(f"method {name!r}: {error}", "such as ewc@1e4 or ours+rank=8") from None
+    # a variant learns for itself
+    return replace(
+        method,
+        name=name,
+        weight=strength,
+        trained_as="",
+        changes={**method.changes, **changed},
+    )
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} sets nothing")
+    try:
+        return key, json.loads(value)
     except ValueError:
-        raise UsageError(f"{weight!r} is no weight", "such as ewc@1e4") from None
+        return key, value

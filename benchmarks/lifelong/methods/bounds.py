@@ -75,16 +75,13 @@ class JointLoop(Loop):
 
 def merged(parts: Sequence[PhotoLatents]) -> PhotoLatents:
     """Several subjects as one: all photos first, then all composites."""
-
-    def both(pick: Callable[[PhotoLatents, slice], object]) -> list[object]:
-        photos = [pick(p, slice(0, p.photos)) for p in parts]
-        return photos + [pick(p, slice(p.photos, None)) for p in parts]
-
+    spans = [(p, slice(0, p.photos)) for p in parts]
+    spans += [(p, slice(p.photos, None)) for p in parts]
     masks = [p.masks for p in parts if p.masks is not None]
     return PhotoLatents(
-        torch.cat(both(lambda p, views: p.latents[views])),  # type: ignore[arg-type]
-        torch.cat(both(lambda p, views: p.weights[views])),  # type: ignore[arg-type]
-        [prompts for part in both(lambda p, views: p.prompts[views]) for prompts in part],  # type: ignore[attr-defined]
+        torch.cat([p.latents[views] for p, views in spans]),
+        torch.cat([p.weights[views] for p, views in spans]),
+        [prompts for p, views in spans for prompts in p.prompts[views]],
         sum(p.photos for p in parts),
         np.concatenate(masks) if len(masks) == len(parts) else None,
     )

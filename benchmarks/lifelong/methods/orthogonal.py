@@ -1,6 +1,6 @@
 """Every session in a subspace of its own, in the manner of orthogonal adaptation (2312.02432)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,6 +64,20 @@ class Orthogonal(Learner):
 
     block = 0
 
+    def __init__(
+        self,
+        base: BaseModel,
+        settings: Settings,
+        sessions: Sequence[Session],
+        weight: float | None = None,
+    ) -> None:
+        super().__init__(base, settings, sessions, weight)
+        state = self.adapter.state()
+        for key in state:
+            if key.endswith("lora_A.weight"):
+                state[key] = self.basis(key, *state[key].shape)
+        self.adapter.load(state)
+
     def shaped(self, settings: Settings) -> Settings:
         """The rank that all sessions need together, at the same scale as the others' adapters."""
         probe = Adapter(self.base, settings.changed(rank=1))
@@ -73,20 +87,6 @@ class Orthogonal(Learner):
         rank = self.block * len(self.sessions)
         scale = settings.alpha / settings.rank
         return settings.changed(rank=rank, alpha=scale * rank, weight_decay=0.0)
-
-    def __init__(
-        self,
-        base: BaseModel,
-        settings: Settings,
-        sessions: list[Session],
-        weight: float | None = None,
-    ) -> None:
-        super().__init__(base, settings, sessions, weight)
-        state = self.adapter.state()
-        for key in state:
-            if key.endswith("lora_A.weight"):
-                state[key] = self.basis(key, *state[key].shape)
-        self.adapter.load(state)
 
     def basis(self, key: str, rank: int, width: int) -> np.ndarray:
         """A layer's lora_A [rank,width]: the sessions' blocks of orthogonal rows."""
