@@ -4,12 +4,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help venv demo test lint format clean
+.PHONY: help venv demo test lint format bench-lifelong clean
 
 help:
 	@echo "make demo    learn two bundled subjects and draw them (pictures in ./lfsd-demo/)"
 	@echo "make test    run the whole test suite"
 	@echo "make lint    ruff, mypy and the import rules"
+	@echo "make bench-lifelong    a short lifelong benchmark (tables in build/bench-lifelong/report.md)"
 	@echo "make venv    only create $(VENV) with lfsd and its tools"
 
 venv: $(STAMP)
@@ -30,6 +31,11 @@ lint: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Goes on where it was stopped; docs/benchmark.md has the full runs.
+bench-lifelong: venv
+	$(BIN)/python -m benchmarks.lifelong --protocol short --out build/bench-lifelong
+	$(BIN)/python -m benchmarks.lifelong.report build/bench-lifelong
 
 format: venv
 	$(BIN)/ruff check --fix .

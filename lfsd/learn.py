@@ -51,13 +51,13 @@ def learn_session(
     resume: bool = False,
     preview: Callable[[int], Path] | None = None,
     parent: str = "",
+    loop: Callable[..., Loop] = Loop,
 ) -> LearnedSession:
     """Learn one subject from its photos; the new token and the trained student are left in place.
 
-    The teacher is the adapter as it is now. With `work_dir` checkpoints are written there, and
-    `resume`
-    continues one to the same result bit for bit. Raises InterruptedLearning when `should_stop` said
-    so.
+    The teacher is the adapter as it is now; `loop` makes the training loop. With `work_dir`
+    checkpoints are written there, and `resume` continues one to the same result bit for bit. Raises
+    InterruptedLearning when `should_stop` said so.
     """
     accelerator = make_accelerator(base, settings)
     began = time.perf_counter()
@@ -68,12 +68,12 @@ def learn_session(
     rows = insert_token(base, subject.token, subject.class_noun, settings.token_rows)
     try:
         data = encode_photos(base, photos, subject.token, subject.class_noun, settings)
-        loop = Loop(base, adapter, subject, data, rows, settings, accelerator, on_event)
+        session = loop(base, adapter, subject, data, rows, settings, accelerator, on_event)
         about = session_about(base, subject, photos, settings, parent)
         if resume and work_dir is not None:
-            loop.restore(work_dir, about)
-        first, start = loop.step, time.perf_counter()
-        loop.run(work_dir, about, should_stop, preview)
+            session.restore(work_dir, about)
+        first, start = session.step, time.perf_counter()
+        session.run(work_dir, about, should_stop, preview)
         looped = time.perf_counter() - start
     finally:
         for row in rows:
@@ -84,11 +84,11 @@ def learn_session(
         rows=token_rows(base, subject.token),
         latents=data.plain.cpu().numpy(),
         masks=data.masks,
-        losses=loop.losses,
+        losses=session.losses,
         steps=settings.steps,
         seconds=time.perf_counter() - began,
         seconds_per_step=looped / max(1, settings.steps - first),
-        pool_seconds=loop.pool_seconds,
+        pool_seconds=session.pool_seconds,
     )
 
 

@@ -25,7 +25,8 @@ from lfsd.events import Checkpoint, Event, EventCallback, Notice, Preview, Stage
 from lfsd.prompts import distillation_prompts
 from lfsd.settings import Settings
 from lfsd.shown import Shown, ShownContexts
-from lfsd.student import Batch, Student, encode_prompts, make_pool
+from lfsd.student import Batch, Student, encode_prompts
+from lfsd.student import make_pool as teacher_pool
 
 GUARD_AFTER = 3
 STUDENT_REFRESH = 25
@@ -42,7 +43,10 @@ class Subject:
 
 @dataclass
 class Loop:
-    """A session under way; `run` takes it to its end."""
+    """A session under way; `run` takes it to its end.
+
+    Other ways of not forgetting are subclasses: with another pool, or a penalty on the weights.
+    """
 
     base: BaseModel
     adapter: Adapter
@@ -59,19 +63,15 @@ class Loop:
     losses: dict[str, list[float]] = field(default_factory=lambda: {"dm": [], "kd": []})
 
     def __post_init__(self) -> None:
-        s = self.settings
-        self.key = (self.subject.token,)
-        self.groups = distillation_prompts(self.subject.class_noun, self.subject.earlier, s)
+        s, token, noun = self.settings, self.subject.token, self.subject.class_noun
+        self.key = (token,)
+        self.groups = self.pool_prompts()
         every = [""] + [p for group in self.groups.values() for p in group]
         self.prompts = encode_prompts(self.base, every)
-        self.shown = ShownContexts(
-            self.base, self.data, self.subject.token, self.subject.class_noun, s
-        )
+        self.shown = ShownContexts(self.base, self.data, token, noun, s)
         world = self.accelerator.num_processes
-        self.batch = -(-s.batch // world) * world
-        self.kd_batch = (
-            -(-s.distill_batch // world) * world if s.distill and s.distill_weight else 0
-        )
+        pooled = s.distill_batch if s.distill and s.distill_weight else 0
+        self.batch, self.kd_batch = (-(-size // world) * world for size in (s.batch, pooled))
         if self.batch != s.batch:
             self.tell(Notice(f"batch {self.batch} instead of {s.batch}, to share among {world}"))
         groups = [
@@ -88,6 +88,18 @@ class Loop:
         """Pass an event on, from the main process only."""
         if self.accelerator.is_main_process:
             self.on_event(event)
+
+    def pool_prompts(self) -> dict[str, list[str]]:
+        """Group -> prompts of the pool, whose text states do not change within the session."""
+        return distillation_prompts(self.subject.class_noun, self.subject.earlier, self.settings)
+
+    def make_pool(self, number: int, rng: torch.Generator) -> Pool:
+        """The session's `number`th pool: latents, and the predictions to make of them."""
+        return teacher_pool(self.adapter, self.accelerator, self.prompts, self.groups, number, rng)
+
+    def penalty(self) -> Tensor | None:
+        """What every step adds to the loss beside L_DM and L_KD: here nothing."""
+        return None
 
     # the loop
 
@@ -145,9 +157,10 @@ class Loop:
         sums = [0.0, 0.0]
         for micro in range(s.grad_accumulation):
             with self.accelerator.accumulate(self.student):
-                for dm, kd in self._losses(micro):
+                for part, (dm, kd) in enumerate(self._losses(micro)):
                     loss = dm + s.distill_weight * kd
-                    self.accelerator.backward(loss)
+                    penalty = self.penalty() if part == 0 else None
+                    self.accelerator.backward(loss if penalty is None else loss + penalty)
                     sums[0] += float(dm.detach()) / s.grad_accumulation
                     sums[1] += float(kd.detach()) / s.grad_accumulation
                 if self.accelerator.sync_gradients and s.max_grad_norm:
@@ -243,9 +256,7 @@ class Loop:
         rng = seeded(s.seed, *self.key, "pool", number)
         if self.step == 0:
             self.tell(Stage("teacher"))
-        self.pool = make_pool(
-            self.adapter, self.accelerator, self.prompts, self.groups, number, rng
-        )
+        self.pool = self.make_pool(number, rng)
         self.pool_seconds += time.perf_counter() - began
         if self.step == 0:
             self.tell(Stage("learning"))

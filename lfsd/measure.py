@@ -127,8 +127,8 @@ def check_switched(adapter: Adapter, drift: np.ndarray) -> None:
         )
 
 
-class _Run:
-    """One measurement: what does not change between its drawings."""
+class Examiner:
+    """Draws from the model as it stands and lets the judge look: one measurement's fixed side."""
 
     def __init__(
         self,
@@ -200,7 +200,7 @@ def measure(
     drawings = sum(s.session <= state.number for state in sessions for s in subjects)
     chosen = [s for s in subjects if focus is None or s.token in focus]
     total = drawings + len(chosen) + 2 * len({s.class_noun for s in chosen})
-    run = _Run(base, judge, plan, sampling or Sampling(), on_event, total)
+    run = Examiner(base, judge, plan, sampling or Sampling(), on_event, total)
     kept = adapter.state()
     try:
         pictures = _draw_sessions(run, adapter, subjects, sessions)
@@ -232,7 +232,7 @@ def measure(
 
 
 def _draw_sessions(
-    run: _Run, adapter: Adapter, subjects: Sequence[Subject], sessions: Sequence[SessionState]
+    run: Examiner, adapter: Adapter, subjects: Sequence[Subject], sessions: Sequence[SessionState]
 ) -> dict[int, dict[str, np.ndarray]]:
     """Session number -> token -> embeddings of that concept's pictures then."""
     drawn: dict[int, dict[str, np.ndarray]] = {}
@@ -277,7 +277,7 @@ def _previous_forgetting(
 
 
 def _relevant_forgetting(
-    run: _Run, adapter: Adapter, subjects: Sequence[Subject], drawn: Sequence[Subject]
+    run: Examiner, adapter: Adapter, subjects: Sequence[Subject], drawn: Sequence[Subject]
 ) -> dict[str, dict[str, float]]:
     """RCF of every class noun at the adapter's present state; pictures for those of `drawn`."""
     nouns = list(dict.fromkeys(s.class_noun for s in subjects))

@@ -22,12 +22,25 @@ SETS = {
     "kettle": ("kettle", "photo", "teapot"),
     "sports_car": ("sports car", "photo", "car"),
     "fedora": ("green fedora", "cartoon", "hat"),
+    "black_cat": ("black cat", "render", "cat"),
 }
 SCENES = ("grass", "wooden floor", "white background", "beach", "indoors")
 LICENCES = {
     "stamp": ("GPL-2.0-only", "Tux Paint stamps (Debian package tuxpaint-stamps-default)"),
     "emoji": ("MIT", "Fluent Emoji by Microsoft (npm package @lobehub/fluent-emoji-3d)"),
 }
+
+
+def compose_set(world: World, subject: int, out: Path, seed: int) -> None:
+    """Write one picture of the subject in each of `SCENES`, as `out`/00.jpg and so on."""
+    members = [int(np.flatnonzero(world.scene_of == world.scenes.index(s))[7]) for s in SCENES]
+    n = len(SCENES)
+    rows = Rows(np.full(n, subject), np.full(n, -1), np.array(members), np.full(n, -1), [], [], [])
+    pictures = world.compose(rows, np.arange(n), torch.Generator().manual_seed(int(seed)))
+    out.mkdir(parents=True, exist_ok=True)
+    for i, picture in enumerate(pictures):
+        array = (picture.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+        Image.fromarray(array).save(out / f"{i:02d}.jpg", quality=95)
 
 
 def make(world: World, out: Path) -> dict[str, dict[str, str]]:
@@ -38,16 +51,7 @@ def make(world: World, out: Path) -> dict[str, dict[str, str]]:
             for i in world.pool(held_out=True)
             if world.subjects[i].name == name and world.subjects[i].style == style
         ][:1]
-        members = [int(np.flatnonzero(world.scene_of == world.scenes.index(s))[7]) for s in SCENES]
-        n = len(SCENES)
-        rows = Rows(
-            np.full(n, subject), np.full(n, -1), np.array(members), np.full(n, -1), [], [], []
-        )
-        pictures = world.compose(rows, np.arange(n), torch.Generator().manual_seed(len(folder)))
-        (out / folder).mkdir(parents=True, exist_ok=True)
-        for i, picture in enumerate(pictures):
-            array = (picture.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-            Image.fromarray(array).save(out / folder / f"{i:02d}.jpg", quality=95)
+        compose_set(world, subject, out / folder, seed=len(folder))
         licence, source = LICENCES[world.subjects[subject].id.split("-")[0]]
         listing[folder] = {"class": noun, "license": licence, "source": source}
     (out / "samples.json").write_text(json.dumps(listing, indent=2) + "\n", encoding="utf-8")

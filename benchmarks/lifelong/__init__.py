@@ -1,0 +1,1 @@
+"""The lifelong benchmark: many methods, the same sessions, the same base, the same examination."""

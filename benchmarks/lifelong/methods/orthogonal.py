@@ -1,0 +1,105 @@
+"""Every session in a subspace of its own, in the manner of orthogonal adaptation (2312.02432)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.lifelong.methods.learner import Learner
+from benchmarks.lifelong.protocol import Session
+from lfsd.adapter import Adapter
+from lfsd.base import BaseModel
+from lfsd.data import seeded
+from lfsd.loop import Loop
+from lfsd.settings import Settings
+
+
+@dataclass
+class BlockLoop(Loop):
+    """Trains the columns `first` to `last` - 1 of every lora_B and nothing else of the adapter."""
+
+    first: int = 0
+    last: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.hooks = []
+        for key, parameter in self.adapter.named():
+            if key.endswith("lora_A.weight"):
+                parameter.requires_grad_(False)
+            else:
+                # AdamW leaves an entry alone, bit for bit, whose gradient was 0 from the start
+                self.hooks.append(parameter.register_hook(self._only_block))
+
+    def _only_block(self, gradient: Tensor) -> Tensor:
+        kept = torch.zeros_like(gradient)
+        kept[:, self.first : self.last] = gradient[:, self.first : self.last]
+        return kept
+
+    def run(
+        self,
+        folder: Path | None,
+        about: dict[str, object],
+        should_stop: Callable[[], bool],
+        preview: Callable[[int], Path] | None,
+    ) -> None:
+        """Learn, then let the other columns go."""
+        try:
+            super().run(folder, about, should_stop, preview)
+        finally:
+            for hook in self.hooks:
+                hook.remove()
+
+
+class Orthogonal(Learner):
+    """One adapter of rank sessions x block: session k owns block k, its lora_A rows are fixed.
+
+    In a layer of width d no more than d rows can be orthogonal, so a session gets at most
+    d // sessions of them there; the block's other rows stay 0 and learn nothing.
+    """
+
+    block = 0
+
+    def __init__(
+        self,
+        base: BaseModel,
+        settings: Settings,
+        sessions: Sequence[Session],
+        weight: float | None = None,
+    ) -> None:
+        super().__init__(base, settings, sessions, weight)
+        state = self.adapter.state()
+        for key in state:
+            if key.endswith("lora_A.weight"):
+                state[key] = self.basis(key, *state[key].shape)
+        self.adapter.load(state)
+
+    def shaped(self, settings: Settings) -> Settings:
+        """The rank that all sessions need together, at the same scale as the others' adapters."""
+        probe = Adapter(self.base, settings.changed(rank=1))
+        widest = max(layer.in_features for layer in probe.layers.values())
+        probe.detach()
+        self.block = min(settings.rank, max(1, widest // len(self.sessions)))
+        rank = self.block * len(self.sessions)
+        scale = settings.alpha / settings.rank
+        return settings.changed(rank=rank, alpha=scale * rank, weight_decay=0.0)
+
+    def basis(self, key: str, rank: int, width: int) -> np.ndarray:
+        """A layer's lora_A [rank,width]: the sessions' blocks of orthogonal rows."""
+        rng = seeded(self.settings.seed, "basis", key)
+        rows = torch.linalg.qr(torch.randn(width, width, generator=rng))[0]
+        each = min(self.block, width // len(self.sessions))
+        found = torch.zeros(rank, width)
+        for k in range(len(self.sessions)):
+            found[k * self.block : k * self.block + each] = rows[k * each : (k + 1) * each]
+        # as long as the rows of an ordinary lora_A are when it begins
+        return (found / 3**0.5).numpy()
+
+    def loop(self, session: Session) -> Callable[..., Loop]:
+        """The loop of this session's block."""
+        first = (session.number - 1) * self.block
+        return partial(BlockLoop, first=first, last=first + self.block)
