@@ -23,6 +23,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "sessions": ("F3", "Sessions"),
     "generate": ("F4", "Generate"),
     "learn": ("F5", "Learn"),
+    "report": ("F6", "Report"),
 }
 
 
@@ -78,10 +79,7 @@ class Room(Screen[None]):
     """A main screen. Subclasses compose `body` and take `store_read` and `job_changed`."""
 
     NAME: ClassVar[str] = ""
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-narrow"),
-        (110, "-wide"),
-    ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - typed by Textual
 
     @property
     def lfsd(self) -> "LfsdApp":

@@ -15,7 +15,16 @@ from lfsd_cli.tui.data import ConceptRow, Snapshot
 from lfsd_cli.tui.picture import PictureView
 from lfsd_cli.tui.room import Room
 
-COLUMNS = ("token", "class", "session", "then", "now", "trend", "learned")
+# Widths are given: to measure a thousand rows would hold up the screen.
+COLUMNS = {
+    "token": 9,
+    "class": 13,
+    "n": 3,
+    "then": 5,
+    "now": 5,
+    "trend": 8,
+    "learned": 16,
+}
 EMPTY = """\
 Nothing learned yet.
 
@@ -40,7 +49,7 @@ class ConceptsRoom(Room):
     CSS = """
     ConceptsRoom #filter { height: 1; border: none; background: $boost; }
     ConceptsRoom #concepts { width: 1fr; height: 1fr; }
-    ConceptsRoom #card { width: 28; padding: 0 1; border-left: solid $panel; }
+    ConceptsRoom #card { width: 27; padding: 0 1; border-left: solid $panel; }
     ConceptsRoom.-wide #card { width: 60; }
     ConceptsRoom #facts { height: auto; }
     ConceptsRoom #thumb { height: 1fr; }
@@ -60,6 +69,7 @@ class ConceptsRoom(Room):
         super().__init__()
         self._sort = "session"
         self._shown: list[str] = []
+        self._filled: Snapshot | None = None
 
     def body(self) -> ComposeResult:
         """Filter, table and card; or a welcome."""
@@ -74,7 +84,8 @@ class ConceptsRoom(Room):
 
     def prepare(self) -> None:
         """Columns once; the cursor where the hands expect it."""
-        self._table.add_columns(*COLUMNS)
+        for name, width in COLUMNS.items():
+            self._table.add_column(name, width=width)
         self._table.focus()
 
     @property
@@ -84,8 +95,12 @@ class ConceptsRoom(Room):
     # ---- what is shown ------------------------------------------------------------------------
     def store_read(self, snapshot: Snapshot) -> None:
         """Fill the table, or say why there is nothing."""
-        self._say_why(snapshot)
-        self._fill()
+        if snapshot is not self._filled:
+            self._filled = snapshot
+            self._say_why(snapshot)
+            self._fill()
+        else:  # the pictures have been read
+            self._show(self.current)
 
     def _say_why(self, snapshot: Snapshot) -> None:
         read = bool(snapshot.base or snapshot.problem)

@@ -101,7 +101,8 @@ class GenerateRoom(Room):
 
     def prepare(self) -> None:
         """Columns, a hidden bar, and the prompt that was waiting for us."""
-        self.query_one("#gallery", DataTable).add_columns("picture", "seed")
+        self.query_one("#gallery", DataTable).add_column("picture", width=22)
+        self.query_one("#gallery", DataTable).add_column("seed", width=10)
         self.query_one("#bar", ProgressBar).display = False
         self._show([])
         self._prepared = True

@@ -73,10 +73,10 @@ class LearnRoom(Room):
     LearnRoom #right.-learning #sheet { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+k", "check", "Check photos"),
+        Binding("ctrl+t", "check", "Check photos"),
         Binding("ctrl+l", "learn", "Learn"),
         Binding("ctrl+s", "stop", "Stop"),
-        Binding("ctrl+e", "resume", "Resume"),
+        Binding("ctrl+g", "resume", "Resume"),
     ]
 
     def __init__(self) -> None:

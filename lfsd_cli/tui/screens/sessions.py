@@ -17,6 +17,8 @@ from lfsd_cli.tui.job import Job
 from lfsd_cli.tui.room import Room
 from lfsd_cli.tui.screens.confirm import ConfirmScreen
 
+COLUMNS = {"": 1, "n": 4, "change": 32, "took": 12, "when": 16, "id": 10}
+
 
 class SessionsRoom(Room):
     """Newest on top. Moving along the chain is asked about first, with what it would change."""
@@ -55,7 +57,8 @@ class SessionsRoom(Room):
 
     def prepare(self) -> None:
         """Columns once."""
-        self._table.add_columns("", "n", "change", "took", "when", "id")
+        for name, width in COLUMNS.items():
+            self._table.add_column(name, width=width)
         self._table.focus()
 
     @property

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from textual.app import App
+from textual.css.query import NoMatches
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
@@ -30,10 +32,16 @@ async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
     """Wait for the screen to follow; a busy machine may take a while."""
     for _ in range(600):
         await pilot.pause()
-        if true():
-            return
+        with suppress(NoMatches):  # the screen is still being put together
+            if true():
+                return
         await asyncio.sleep(0.05)
     raise AssertionError("the screen did not follow within half a minute")
+
+
+def in_room(app: Any, name: str) -> bool:
+    """Whether a room is on the screen, ready."""
+    return bool(app.current_mode == name and app.screen.is_mounted and not app.screen.is_modal)
 
 
 def picture(folder: Path, prompt: str, seed: int, home: Path, concepts: Sequence[str] = ()) -> Path:

@@ -13,7 +13,7 @@ from lfsd_cli.tui.screens.concept import ConceptScreen
 from lfsd_cli.tui.screens.confirm import AskScreen, ConfirmScreen
 from store.store import Store
 from tests.cli.conftest import BASE, commit
-from tests.cli.tui.helpers import column, picture, shown, until
+from tests.cli.tui.helpers import column, in_room, picture, shown, until
 
 
 async def test_filter_sort_and_the_card(learned: Path, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ async def test_a_concept_is_opened_and_removed_after_a_question(learned: Path) -
         await pilot.press("y")
         await until(pilot, lambda: bool(app.jobs.all) and app.jobs.all[0].over)
         assert app.jobs.all[0].state is State.DONE, app.jobs.all[0].error
-        await until(pilot, lambda: app.screen.id != "concept" and app.current_mode == "concepts")
+        await until(pilot, lambda: app.screen.id != "concept" and in_room(app, "concepts"))
         await until(pilot, lambda: column(app, "#concepts") == ["V1"])
 
 
@@ -88,7 +88,7 @@ async def test_undo_says_what_it_changes(learned: Path) -> None:
     app = LfsdApp(learned)
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("f3")
-        await until(pilot, lambda: app.current_mode == "sessions")
+        await until(pilot, lambda: in_room(app, "sessions"))
         await until(pilot, lambda: column(app, "#sessions", 1) == ["2", "1", "0"])
         assert column(app, "#sessions") == ["●", "│", "│"]
         await until(pilot, lambda: "V2         0.750  just learned" in shown(app, "#about"))

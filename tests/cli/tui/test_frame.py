@@ -13,7 +13,7 @@ from lfsd_cli.tui.screens.help import HelpScreen
 from lfsd_cli.tui.screens.leaving import LeaveScreen
 from store.store import Store
 from tests.cli.conftest import BASE, Run
-from tests.cli.tui.helpers import column, finish, hear, pretend, shown, until
+from tests.cli.tui.helpers import column, finish, hear, in_room, pretend, shown, until
 
 
 async def test_rooms_by_key_and_by_mouse(learned: Path) -> None:
@@ -21,9 +21,9 @@ async def test_rooms_by_key_and_by_mouse(learned: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         for name, (key, _) in ROOMS.items():
             await pilot.press(key.lower())
-            await until(pilot, lambda name=name: app.current_mode == name)  # type: ignore[misc]
+            await until(pilot, lambda name=name: in_room(app, name))  # type: ignore[misc]
         await pilot.click(app.screen.query(Tab).first())
-        await until(pilot, lambda: app.current_mode == "concepts")
+        await until(pilot, lambda: in_room(app, "concepts"))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (140, 45), (200, 60)])
@@ -32,7 +32,7 @@ async def test_every_room_draws_at_every_size(learned: Path, size: tuple[int, in
     async with app.run_test(size=size) as pilot:
         for name in ROOMS:
             app.action_room(name)
-            await until(pilot, lambda name=name: app.current_mode == name)  # type: ignore[misc]
+            await until(pilot, lambda name=name: in_room(app, name))  # type: ignore[misc]
             drawn = app.export_screenshot()
             assert "Concepts" in drawn and "<svg" in drawn
             assert app.screen.has_class("-wide") == (size[0] >= 110)
@@ -44,7 +44,7 @@ async def test_it_draws_without_colours(learned: Path, monkeypatch: pytest.Monke
     async with app.run_test(size=(100, 30)) as pilot:
         for name in ROOMS:
             app.action_room(name)
-            await until(pilot, lambda name=name: app.current_mode == name)  # type: ignore[misc]
+            await until(pilot, lambda name=name: in_room(app, name))  # type: ignore[misc]
             assert "<svg" in app.export_screenshot()
 
 
@@ -61,7 +61,7 @@ async def test_help_lists_the_keys_of_the_screen(learned: Path) -> None:
         await pilot.press("f3")
         assert isinstance(app.screen, HelpScreen), "a question is not walked away from"
         await pilot.press("escape")
-        await until(pilot, lambda: app.current_mode == "concepts")
+        await until(pilot, lambda: in_room(app, "concepts"))
 
 
 async def test_the_bar_tells_of_jobs(learned: Path) -> None:
@@ -119,7 +119,7 @@ async def test_a_damaged_store_is_shown_not_raised(learned: Path) -> None:
         await until(pilot, lambda: "cannot be read" in shown(app, "#empty"))
         for name in ROOMS:
             app.action_room(name)
-            await until(pilot, lambda name=name: app.current_mode == name)  # type: ignore[misc]
+            await until(pilot, lambda name=name: in_room(app, name))  # type: ignore[misc]
 
 
 async def test_a_crashed_job_is_an_error_with_its_message(home: Path) -> None:

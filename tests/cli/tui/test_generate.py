@@ -14,7 +14,7 @@ from lfsd_cli.tui.screens.confirm import AskScreen
 from lfsd_cli.tui.screens.generate import GenerateRoom
 from store.store import Store
 from tests.cli.conftest import BASE
-from tests.cli.tui.helpers import column, finish, hear, picture, pretend, shown, until
+from tests.cli.tui.helpers import column, finish, hear, in_room, picture, pretend, shown, until
 
 
 def room(app: LfsdApp) -> GenerateRoom:
@@ -28,7 +28,7 @@ async def test_from_a_concept_to_its_prompt_and_on(learned: Path, tmp_path: Path
         await until(pilot, lambda: column(app, "#concepts") == ["V1", "V2"])
         pretend(app, Job("learning", ["learn"]))  # so that what is asked for stays in the queue
         await pilot.press("down", "g")
-        await until(pilot, lambda: app.current_mode == "generate")
+        await until(pilot, lambda: in_room(app, "generate"))
         prompt = app.screen.query_one("#prompt", Input)
         await until(
             pilot, lambda: prompt.value == "a photo of a V2 teddy bear" and prompt.has_focus
@@ -56,7 +56,7 @@ async def test_pictures_come_back_and_are_compared(learned: Path, tmp_path: Path
     app = LfsdApp(learned, tmp_path)
     async with app.run_test(size=(140, 45)) as pilot:
         app.draw("a V1 cat")
-        await until(pilot, lambda: app.current_mode == "generate" and column(app, "#gallery") != [])
+        await until(pilot, lambda: in_room(app, "generate") and column(app, "#gallery") != [])
         running = pretend(app, Drawing("a V1 cat", seed=5).job(tmp_path))
         hear(app, running, event="stage", name="sampling")
         hear(app, running, event="sampling", step=3, total=30)
@@ -95,7 +95,7 @@ async def test_a_failing_job_is_shown_and_the_app_lives(home: Path, tmp_path: Pa
     app = LfsdApp(home, tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         app.draw("cat")
-        await until(pilot, lambda: app.current_mode == "generate")
+        await until(pilot, lambda: in_room(app, "generate"))
         await until(pilot, lambda: app.screen.query_one("#prompt").has_focus)
         await pilot.press("enter")
         await until(pilot, lambda: bool(app.jobs.all) and app.jobs.all[0].over)

@@ -12,7 +12,7 @@ from lfsd_cli.tui.job import Job, State
 from lfsd_cli.tui.lesson import Lesson
 from lfsd_cli.tui.picture import PictureView
 from lfsd_cli.tui.screens.learn import FolderTree
-from tests.cli.tui.helpers import finish, hear, pretend, shown, until
+from tests.cli.tui.helpers import finish, hear, in_room, pretend, shown, until
 
 
 def write(app: LfsdApp, **fields: str) -> None:
@@ -29,7 +29,7 @@ async def test_the_form_is_checked_as_you_type(learned: Path, tmp_path: Path) ->
     app = LfsdApp(learned, tmp_path)
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("f5")
-        await until(pilot, lambda: app.current_mode == "learn")
+        await until(pilot, lambda: in_room(app, "learn"))
         await until(pilot, lambda: "choose a folder" in shown(app, "#verdict"))
         write(app, photos=str(tmp_path / "nowhere"), token="V3")
         await until(pilot, lambda: "no such folder" in shown(app, "#verdict"))
@@ -59,7 +59,7 @@ async def test_folders_are_picked_in_the_tree(home: Path, tmp_path: Path) -> Non
     app = LfsdApp(home, tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("f5")
-        await until(pilot, lambda: app.current_mode == "learn")
+        await until(pilot, lambda: in_room(app, "learn"))
         tree = app.screen.query_one("#tree", FolderTree)
         await until(pilot, lambda: [str(n.label) for n in tree.root.children] == ["cats"])
         await pilot.press("down", "enter")
@@ -76,7 +76,7 @@ async def test_a_session_is_watched_stopped_and_resumed(learned: Path, tmp_path:
     app = LfsdApp(learned, tmp_path)
     async with app.run_test(size=(140, 45)) as pilot:
         await pilot.press("f5")
-        await until(pilot, lambda: app.current_mode == "learn")
+        await until(pilot, lambda: in_room(app, "learn"))
         write(app, photos=str(tmp_path / "photos"), token="V3", **{"class": "dog"})
         await until(pilot, lambda: not disabled(app, "learn"))
         before = pretend(app, Job("drawing", ["gen"]))
@@ -99,7 +99,7 @@ async def test_a_session_is_watched_stopped_and_resumed(learned: Path, tmp_path:
         error = {"message": "stopped after step 3 of 200", "hint": "go on with: lfsd learn"}
         finish(app, running, 130, b"", error=error)
         await until(pilot, lambda: "stopped after step 3" in shown(app, "#status"))
-        await pilot.press("ctrl+e")
+        await pilot.press("ctrl+g")
         await until(pilot, lambda: bool(app.jobs.waiting))
         again = app.jobs.waiting[0]
         assert isinstance(again.about, Lesson) and again.about.resume
@@ -115,7 +115,7 @@ async def test_the_contact_sheet_and_the_refused(learned: Path, tmp_path: Path) 
     app = LfsdApp(learned, tmp_path)
     async with app.run_test(size=(140, 45)) as pilot:
         await pilot.press("f5")
-        await until(pilot, lambda: app.current_mode == "learn")
+        await until(pilot, lambda: in_room(app, "learn"))
         looking = pretend(app, Lesson(tmp_path, "V3", "dog").check(tmp_path))
         document = {
             "photos_used": [{"file": "a.jpg"}], "warnings": ["b.jpg is enlarged"],
