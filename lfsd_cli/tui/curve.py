@@ -45,14 +45,14 @@ class LossCurve(Static):
         text = Text()
         kept = any(kd for _, kd in losses)
         room = max(1, self.size.height // (2 if kept else 1) - 1)
-        self._one(text, "loss on the photos", [dm for dm, _ in losses], room, "green")
+        self._one(text, "loss, photos", [dm for dm, _ in losses], room, "green")
         if kept:
-            self._one(text, "loss of distillation", [kd for _, kd in losses], room, "magenta")
+            self._one(text, "loss, teacher", [kd for _, kd in losses], room, "magenta")
         self.update(text)
 
     def _one(self, text: Text, name: str, values: list[float], rows: int, style: str) -> None:
         low, high = min(values), max(values)
-        text.append(f"{name} {values[-1]:.4f}  ({low:.4f} to {high:.4f})\n", style="bold")
+        text.append(f"{name} {values[-1]:.4f} ({low:.4f} to {high:.4f})\n", style="bold")
         for row in braille(values, self.size.width, rows, low, high):
             text.append(f"{row}\n", style=style)
 

@@ -25,6 +25,7 @@ COLUMNS = {
     "trend": 8,
     "learned": 16,
 }
+PART = 200
 EMPTY = """\
 Nothing learned yet.
 
@@ -70,6 +71,7 @@ class ConceptsRoom(Room):
         self._sort = "session"
         self._shown: list[str] = []
         self._filled: Snapshot | None = None
+        self._rest: list[ConceptRow] = []
 
     def body(self) -> ComposeResult:
         """Filter, table and card; or a welcome."""
@@ -117,14 +119,21 @@ class ConceptsRoom(Room):
         rows = [r for r in self.snapshot.concepts if _matches(r, wanted)]
         rows.sort(key=SORTS[self._sort])
         here = self.current
-        table = self._table
-        table.clear()
-        for row in rows:
-            table.add_row(*_cells(row), key=row.token)
+        self._table.clear()
         self._shown = [row.token for row in rows]
+        self._rest = rows
+        self._pour()
         if here is not None and here.token in self._shown:
-            table.move_cursor(row=self._shown.index(here.token))
+            self._table.move_cursor(row=self._shown.index(here.token))
         self._show(self.current)
+
+    def _pour(self) -> None:
+        """Fill in a part; a thousand rows at once would hold up the screen."""
+        part, self._rest = self._rest[:PART], self._rest[PART:]
+        for row in part:
+            self._table.add_row(*_cells(row), key=row.token)
+        if self._rest:
+            self.call_later(self._pour)
 
     @property
     def current(self) -> ConceptRow | None:

@@ -164,7 +164,7 @@ def about(row: SessionRow) -> str:
     for token, value in fidelity.items():
         change = (pcf.get(token) or {}).get("change")
         kept = "just learned" if change is None else f"{change:+.3f}"
-        lines.append(f"  {clean(token):<10} {value:.3f}  {kept}")
+        lines.append(f"  {clean(token):<8} {value:.3f}  {kept}")
     rcf = row.metrics.get("rcf") or {}
     if rcf:
         lines += ["", "plain class nouns: drift"]

@@ -91,7 +91,7 @@ async def test_undo_says_what_it_changes(learned: Path) -> None:
         await until(pilot, lambda: in_room(app, "sessions"))
         await until(pilot, lambda: column(app, "#sessions", 1) == ["2", "1", "0"])
         assert column(app, "#sessions") == ["●", "│", "│"]
-        await until(pilot, lambda: "V2         0.750  just learned" in shown(app, "#about"))
+        await until(pilot, lambda: "V2       0.750  just learned" in shown(app, "#about"))
         await pilot.press("u")
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         assert "No longer known: V2 (teddy bear)" in shown(app, "#question")
