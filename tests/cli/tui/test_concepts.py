@@ -13,7 +13,7 @@ from lfsd_cli.tui.screens.concept import ConceptScreen
 from lfsd_cli.tui.screens.confirm import AskScreen, ConfirmScreen
 from store.store import Store
 from tests.cli.conftest import BASE, commit
-from tests.cli.tui.helpers import column, in_room, picture, shown, until
+from tests.cli.tui.support import column, in_room, picture, shown, until
 
 
 async def test_filter_sort_and_the_card(learned: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The frame: rooms, keys, help, news of jobs, leaving."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from lfsd_cli.tui.screens.help import HelpScreen
 from lfsd_cli.tui.screens.leaving import LeaveScreen
 from store.store import Store
 from tests.cli.conftest import BASE, Run
-from tests.cli.tui.helpers import column, finish, hear, in_room, pretend, shown, until
+from tests.cli.tui.support import column, finish, hear, in_room, pretend, shown, until
 
 
 async def test_rooms_by_key_and_by_mouse(learned: Path) -> None:
@@ -99,6 +100,34 @@ async def test_leaving_asks_what_to_do_with_a_job(learned: Path) -> None:
         finish(app, running, 130, b"", error={"message": "stopped after step 3", "hint": ""})
         await until(pilot, lambda: not app.is_running or app._exit)
     assert running.state is State.STOPPED
+
+
+@pytest.mark.parametrize("left_alone", [True, False])
+async def test_a_job_that_is_left_running_goes_on_and_another_ends(
+    learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_alone: bool
+) -> None:
+    """A program in the interpreter's place that talks on after nobody listens any more."""
+    program, go, done = tmp_path / "program", tmp_path / "go", tmp_path / "done"
+    talk = """echo '{"event": "stage", "name": "learning"}' >&2"""
+    wait = f"while [ ! -e {go} ]; do sleep 0.1; done"
+    program.write_text(f"#!/bin/sh\ntrap '' PIPE\n{talk}\n{wait}\n{talk}\necho x > {done}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program))
+    app = LfsdApp(learned)
+    async with app.run_test(size=(80, 24)) as pilot:
+        running = app.jobs.submit(Job("learning V3", ["learn"]))
+        waiting = app.jobs.submit(Job("drawing", ["gen"]))
+        await until(pilot, lambda: running.stage == "learning")
+        if left_alone:
+            await pilot.press("ctrl+q")
+            await until(pilot, lambda: isinstance(app.screen, LeaveScreen))
+            await pilot.press("l")
+            await until(pilot, lambda: running.left_alone)
+            assert waiting.state is State.STOPPED
+    go.touch()
+    assert running.process is not None
+    code = await asyncio.to_thread(running.process.wait)
+    assert (code == 0, done.exists()) == (left_alone, left_alone)
 
 
 async def test_without_a_store_it_says_what_to_do(home: Path) -> None:

@@ -14,7 +14,7 @@ from lfsd_cli.tui.screens.confirm import AskScreen
 from lfsd_cli.tui.screens.generate import GenerateRoom
 from store.store import Store
 from tests.cli.conftest import BASE
-from tests.cli.tui.helpers import column, finish, hear, in_room, picture, pretend, shown, until
+from tests.cli.tui.support import column, finish, hear, in_room, picture, pretend, shown, until
 
 
 def room(app: LfsdApp) -> GenerateRoom:

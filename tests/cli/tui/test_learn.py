@@ -12,7 +12,7 @@ from lfsd_cli.tui.job import Job, State
 from lfsd_cli.tui.lesson import Lesson
 from lfsd_cli.tui.picture import PictureView
 from lfsd_cli.tui.screens.learn import FolderTree
-from tests.cli.tui.helpers import finish, hear, in_room, pretend, shown, until
+from tests.cli.tui.support import finish, hear, in_room, pretend, shown, until
 
 
 def write(app: LfsdApp, **fields: str) -> None:

@@ -9,7 +9,7 @@ from lfsd_cli.tui.heatmap import HeatMap, Matrix, heat
 from lfsd_cli.tui.job import Job, State
 from lfsd_cli.tui.screens.confirm import AskScreen
 from store.store import Store
-from tests.cli.tui.helpers import finish, in_room, pretend, shown, until
+from tests.cli.tui.support import finish, in_room, pretend, shown, until
 
 
 async def test_the_stored_matrix_and_what_is_behind_a_cell(learned: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from textual.app import App
 from textual.css.query import NoMatches
-from textual.pilot import Pilot
+from textual.pilot import Pilot, WaitForScreenTimeout
 from textual.widgets import DataTable, Static
 
 from lfsd.png import save_png
@@ -31,8 +31,9 @@ def column(app: App[None], selector: str, number: int = 0) -> list[str]:
 async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
     """Wait for the screen to follow; a busy machine may take a while."""
     for _ in range(600):
-        await pilot.pause()
-        with suppress(NoMatches):  # the screen is still being put together
+        # A screen that is still being put together, or a machine busier than Pilot's patience.
+        with suppress(NoMatches, WaitForScreenTimeout):
+            await pilot.pause()
             if true():
                 return
         await asyncio.sleep(0.05)
