@@ -1,6 +1,7 @@
 """Which device to compute on, and in which precision."""
 
 import os
+import platform
 from pathlib import Path
 
 import torch
@@ -38,6 +39,16 @@ def pick_dtype(device: torch.device, precision: str = "auto") -> torch.dtype:
     if device.type == "cpu" and _cpu_computes_bf16():
         return torch.bfloat16
     return torch.float32
+
+
+def describe(device: torch.device) -> dict[str, str | int]:
+    """What a device is called and its memory in bytes; for the CPU also the threads torch uses."""
+    if device.type == "cuda":
+        facts = torch.cuda.get_device_properties(device)
+        return {"name": facts.name, "memory": int(facts.total_memory)}
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    name = platform.processor() or platform.machine()
+    return {"name": name, "memory": int(memory), "threads": torch.get_num_threads()}
 
 
 def _cpu_computes_bf16() -> bool:

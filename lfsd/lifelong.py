@@ -260,7 +260,7 @@ class LifelongModel(LoadedModel):
     def _find(
         self, prompt: str, concepts: Sequence[Concept], on_event: EventCallback
     ) -> list[Concept]:
-        from lfsd.tokens import find_tokens
+        from lfsd.words import find_tokens
 
         by_token: Mapping[str, Concept] = {c.token: c for c in concepts}
         found = find_tokens(prompt, list(by_token))

@@ -7,8 +7,6 @@ embedding's output. So no other row can change, whatever the optimiser does.
 """
 
 import copy
-import difflib
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,12 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from lfsd.errors import UsageError
+from lfsd.words import check_name
 
 if TYPE_CHECKING:
     from lfsd.base import BaseModel
-
-TOKEN_GRAMMAR = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 class TokenTable(nn.Module):
@@ -75,50 +71,16 @@ def load_tokenizers(folder: Path) -> Tokenizers:
     return Tokenizers([CLIPTokenizer.from_pretrained(folder / n) for n in names])
 
 
-class FoundTokens(NamedTuple):
-    """Tokens in a prompt: `known` in order of appearance; `unsure` are (word, what was probably
-    meant)."""
-
-    known: list[str]
-    unsure: list[tuple[str, str | None]]
-
-
 def check_token(token: str, base: "BaseModel | Tokenizers", taken: Iterable[str]) -> None:
     """UsageError if `token` breaks the grammar, is taken (in any case), or is a word the base
     knows."""
-    if not TOKEN_GRAMMAR.fullmatch(token):
-        raise UsageError(
-            f"{token!r} cannot be a token", "use a letter, then letters, digits, _ or -: V1, my-dog"
-        )
-    for other in taken:
-        if other.casefold() == token.casefold():
-            raise UsageError(f"the token {other} is taken", "choose another one; see: lfsd ls")
+    check_name(token, taken)
     for tokenizer in base.pristine_tokenizers:
         if len(tokenizer(token, add_special_tokens=False).input_ids) == 1:
             raise UsageError(
                 f"the base model already knows the word {token!r}",
                 "choose a token that is no word, such as V1",
             )
-
-
-def find_tokens(prompt: str, tokens: Sequence[str]) -> FoundTokens:
-    """The tokens that stand in `prompt` as whole words, and words that only look like one.
-
-    A word is unsure if it differs from a token by case only, or is letter(s) + digits, like V9.
-    """
-    known: list[str] = []
-    unsure: list[tuple[str, str | None]] = []
-    folded = {token.casefold(): token for token in tokens}
-    for word in _WORD.findall(prompt):
-        if word in tokens:
-            if word not in known:
-                known.append(word)
-        elif word.casefold() in folded:
-            unsure.append((word, folded[word.casefold()]))
-        elif re.fullmatch(r"[A-Z]{1,2}[0-9]{1,3}", word):
-            near = difflib.get_close_matches(word, tokens, n=1, cutoff=0.4)
-            unsure.append((word, near[0] if near else None))
-    return FoundTokens(known, unsure)
 
 
 def noun_embedding(base: "BaseModel", class_noun: str) -> list[Tensor]:

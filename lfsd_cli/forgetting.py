@@ -3,10 +3,8 @@
 from typing import Any
 
 from lfsd_cli.output import Output
+from lfsd_cli.trends import kept_style
 
-# Share of a concept's fidelity when learned that it must still have to count as kept, or worn.
-KEPT = 0.95
-WORN = 0.85
 # Change of cosine similarity beyond which a class noun counts as drifting toward a concept.
 NOTICEABLE = 0.02
 LEGEND = (
@@ -50,7 +48,7 @@ def _matrix(out: Output, matrix: dict[str, Any]) -> None:
     def style(row: int, column: int) -> str:
         if column == 0:
             return "dim"
-        return _kept_style(rows[row][column - 1], first[column - 1])
+        return kept_style(rows[row][column - 1], first[column - 1])
 
     out.line("Fidelity of each concept after each session")
     out.table(
@@ -74,7 +72,7 @@ def _concepts(out: Output, report: dict[str, Any]) -> None:
         if column == 0:
             return "bold cyan"
         now, change = report["fidelity"][tokens[row]], changes[row]
-        return _kept_style(now, now - change) if column == 2 and change is not None else ""
+        return kept_style(now, now - change) if column == 2 and change is not None else ""
 
     out.table(
         ["concept", "fidelity", "kept", "follows text", "right scene", "taken for"],
@@ -117,13 +115,6 @@ def _nouns(out: Output, report: dict[str, Any]) -> None:
         right=["drift", "toward", "away"],
         styles=style,
     )
-
-
-def _kept_style(now: float | None, then: float | None) -> str:
-    if now is None or not then:
-        return ""
-    share = now / then
-    return "green" if share >= KEPT else "yellow" if share >= WORN else "red"
 
 
 def _confused(token: str, shares: dict[str, float]) -> str:

@@ -12,7 +12,7 @@ from lfsd_cli.text import clean, human_seconds
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-_STAGES = {
+STAGES = {
     "photos": "looking at the photos",
     "base": "loading the base model",
     "teacher": "preparing the teacher",
@@ -57,7 +57,7 @@ class Narrator:
         self._out.event(_snake(type(event).__name__), dataclasses.asdict(event))
         match event:
             case events.Stage(name):
-                self._begin(_STAGES.get(name, name))
+                self._begin(STAGES.get(name, name))
             case events.Step():
                 self._advance(event.step, event.total, _losses(event))
             case events.Sampling(step, total):

@@ -7,6 +7,7 @@ def register_all(app: typer.Typer) -> None:
     """Add every command to the app, in the order the help lists them."""
     from lfsd_cli.commands import (
         demo,
+        doctor,
         gen,
         goto,
         init,
@@ -21,5 +22,20 @@ def register_all(app: typer.Typer) -> None:
         undo,
     )
 
-    for verb in (learn, gen, ls, show, log, report, rm, rename, undo, goto, init, demo, tui):
+    for verb in (
+        learn,
+        gen,
+        ls,
+        show,
+        log,
+        report,
+        rm,
+        rename,
+        undo,
+        goto,
+        init,
+        demo,
+        tui,
+        doctor,
+    ):
         verb.add(app)

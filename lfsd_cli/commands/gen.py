@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lfsd_cli import preview
+from lfsd_cli import completion, preview
 from lfsd_cli.context import Call, register
 from lfsd_cli.documents import SCHEMA
 from lfsd_cli.errors import ExitCode
@@ -61,7 +61,13 @@ def gen(
         float | None, typer.Option("--context-strength", min=0.0, help="How strongly (0 to 1).")
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="SESSION", help="The model after SESSION.")
+        str | None,
+        typer.Option(
+            "--as-of",
+            metavar="SESSION",
+            help="The model after SESSION.",
+            autocompletion=completion.sessions,
+        ),
     ] = None,
     out: Annotated[
         Path | None,

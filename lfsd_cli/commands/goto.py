@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from lfsd_cli import completion
 from lfsd_cli.context import Call, register
 from lfsd_cli.documents import SCHEMA, session_row
 from lfsd_cli.errors import ExitCode
@@ -33,7 +34,12 @@ def add(app: typer.Typer) -> None:
 def goto(
     call: Call,
     session: Annotated[
-        str, typer.Argument(metavar="SESSION", help="Number, id, start of an id, or HEAD~N.")
+        str,
+        typer.Argument(
+            metavar="SESSION",
+            help="Number, id, start of an id, or HEAD~N.",
+            autocompletion=completion.sessions,
+        ),
     ],
 ) -> None:
     """Use the model as it was after a session.

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from lfsd_cli import completion
 from lfsd_cli.context import Call, register
 from lfsd_cli.documents import SCHEMA, session_row
 from lfsd_cli.errors import ExitCode
@@ -29,7 +30,10 @@ def add(app: typer.Typer) -> None:
 
 def rename(
     call: Call,
-    old: Annotated[str, typer.Argument(metavar="TOKEN", help="The token now.")],
+    old: Annotated[
+        str,
+        typer.Argument(metavar="TOKEN", help="The token now.", autocompletion=completion.tokens),
+    ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The token from now on.")],
 ) -> None:
     """Give a concept another token.

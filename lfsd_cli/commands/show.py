@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lfsd_cli import completion
 from lfsd_cli.context import Call, register
 from lfsd_cli.documents import SCHEMA, concept_detail, figures, local_time
 from lfsd_cli.errors import ExitCode
@@ -22,9 +23,20 @@ def add(app: typer.Typer) -> None:
 
 def show(
     call: Call,
-    token: Annotated[str, typer.Argument(metavar="TOKEN", help="The concept's token.")],
+    token: Annotated[
+        str,
+        typer.Argument(
+            metavar="TOKEN", help="The concept's token.", autocompletion=completion.tokens
+        ),
+    ],
     at: Annotated[
-        str | None, typer.Option("--at", metavar="SESSION", help="As of a session.")
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="SESSION",
+            help="As of a session.",
+            autocompletion=completion.sessions,
+        ),
     ] = None,
 ) -> None:
     """Show one concept: photos, contexts, numbers."""

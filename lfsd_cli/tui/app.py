@@ -1,161 +1,169 @@
-"""`lfsd tui`: three tabs (concepts, sessions, generate) over one store."""
+"""`lfsd tui`: five rooms over one store. Rooms show; jobs and the store's state live here."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from rich.text import Text
-from textual import on
-from textual.app import App, ComposeResult
+from textual import on, work
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.widgets import (
-    DataTable,
-    Footer,
-    Header,
-    Input,
-    ProgressBar,
-    Static,
-    TabbedContent,
-    TabPane,
-)
+from textual.message import Message
+from textual.screen import Screen
+from textual.signal import Signal
 
 from lfsd_cli.pictures import DEFAULT_FOLDER
 from lfsd_cli.tui import data, job
-from lfsd_cli.tui.picture import PictureView
+from lfsd_cli.tui.jobs import Jobs
+from lfsd_cli.tui.room import ROOMS
 
-EMPTY = "nothing learned yet\n\nin a shell:  lfsd learn PHOTOS --token V1 --class cat"
+
+def _room(name: str) -> Callable[[], Screen[Any]]:
+    """Make a room when it is first entered: starting pays for one screen, not for five."""
+
+    def make() -> Screen[Any]:
+        from importlib import import_module
+
+        module = import_module(f"lfsd_cli.tui.screens.{name}")
+        return module.ROOM()  # type: ignore[no-any-return]
+
+    return make
+
+
+class StoreRead(Message):
+    """The store has been read; `turn` orders readings that overtake each other."""
+
+    def __init__(self, snapshot: data.Snapshot, turn: int) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+        self.turn = turn
+
+
+class ShotsRead(Message):
+    """The pictures' folder has been looked through."""
+
+    def __init__(self, shots: list[data.Shot], thumbnails: dict[str, Path]) -> None:
+        super().__init__()
+        self.shots = shots
+        self.thumbnails = thumbnails
 
 
 class LfsdApp(App[None]):
-    """Browse what was learned and draw it.
-
-    `home` is the store; pictures go to `pictures`. The store is read at the start and on `r`.
-    """
+    """Browse, draw, learn and measure. `home` is the store; pictures go to `pictures`."""
 
     TITLE = "lfsd"
-    CSS = """
-    #concepts { width: 3fr; }
-    #detail { width: 2fr; padding: 0 2; }
-    #picture { height: 1fr; margin: 1 2; }
-    #status { height: auto; margin: 0 2; }
-    #bar { margin: 0 2; }
-    """
+    ENABLE_COMMAND_PALETTE = True
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        name: _room(name) for name in ROOMS
+    }
+    DEFAULT_MODE = "concepts"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "tab('tab-concepts')", "Concepts"),
-        Binding("f2", "tab('tab-sessions')", "Sessions"),
-        Binding("f3", "tab('tab-generate')", "Generate"),
-        Binding("ctrl+r", "reload", "Reload"),
-        Binding("ctrl+q", "quit", "Quit"),
+        Binding("f1", "help", "Help", priority=True),
+        *(
+            Binding(key.lower(), f"room('{name}')", title, show=False, priority=True)
+            for name, (key, title) in ROOMS.items()
+        ),
+        Binding("ctrl+r", "reload", "Reload", show=False),
+        Binding("ctrl+q", "leave", "Quit", priority=True),
     ]
 
     def __init__(self, home: Path, pictures: Path = DEFAULT_FOLDER) -> None:
         super().__init__()
-        self._home = home
-        self._pictures = pictures
-        self._snapshot = data.Snapshot("", [], [])
-
-    def compose(self) -> ComposeResult:
-        """The screen."""
-        yield Header()
-        with TabbedContent(initial="tab-concepts"):
-            with TabPane("Concepts", id="tab-concepts"), Horizontal():
-                yield DataTable(id="concepts", cursor_type="row")
-                yield Static(EMPTY, id="detail", markup=False)
-            with TabPane("Sessions", id="tab-sessions"):
-                yield DataTable(id="sessions", cursor_type="row")
-            with TabPane("Generate", id="tab-generate"), Vertical():
-                yield Input(placeholder="a V1 cat on a beach", id="prompt", select_on_focus=False)
-                yield ProgressBar(id="bar", show_eta=False)
-                yield Static("type a prompt and press Enter", id="status", markup=False)
-                yield PictureView(id="picture")
-        yield Footer()
+        self.home = home
+        self.pictures = pictures.absolute()
+        self.snapshot = data.Snapshot()
+        self.shots: list[data.Shot] = []
+        self.thumbnails: dict[str, Path] = {}
+        self.jobs = Jobs(self, home)
+        self.store_signal: Signal[data.Snapshot] = Signal(self, "store")
+        self.job_signal: Signal[job.Job] = Signal(self, "job")
+        self._turn = 0
 
     def on_mount(self) -> None:
-        """Fill the tables."""
-        self.query_one("#concepts", DataTable).add_columns(*data.CONCEPT_COLUMNS)
-        self.query_one("#sessions", DataTable).add_columns(*data.SESSION_COLUMNS)
-        self.query_one("#bar", ProgressBar).display = False
+        """Read the store; the first room is on the screen meanwhile."""
         self.action_reload()
-        self.query_one("#concepts").focus()
 
-    # ---- browsing -----------------------------------------------------------------------------
+    # ---- the store ----------------------------------------------------------------------------
     def action_reload(self) -> None:
         """Read the store again."""
-        self._snapshot = data.read(self._home)
-        self.sub_title = f"{self._home} on {self._snapshot.base}"
-        concepts = self.query_one("#concepts", DataTable)
-        concepts.clear()
-        for row in self._snapshot.concepts:
-            concepts.add_row(*map(Text, row.cells), key=row.token)
-        sessions = self.query_one("#sessions", DataTable)
-        sessions.clear()
-        for cells in self._snapshot.sessions:
-            sessions.add_row(*map(Text, cells))
-        if not self._snapshot.concepts:
-            self.query_one("#detail", Static).update(EMPTY)
+        self._turn += 1
+        self._read_store(self._turn)
 
-    def action_tab(self, tab: str) -> None:
-        """Go to a tab and put the cursor where the hands expect it."""
-        self.query_one(TabbedContent).active = tab
-        first = {"tab-concepts": "#concepts", "tab-sessions": "#sessions"}.get(tab, "#prompt")
-        self.query_one(first).focus()
+    @work(thread=True, group="store")
+    def _read_store(self, turn: int) -> None:
+        snapshot = data.read(self.home)
+        self.post_message(StoreRead(snapshot, turn))
+        shots = data.shots(self.pictures)
+        self.post_message(ShotsRead(shots, data.thumbnails(snapshot, shots, self.home)))
 
-    @on(DataTable.RowHighlighted, "#concepts")
-    def _show_concept(self, event: DataTable.RowHighlighted) -> None:
-        row = self._concept(event.row_key.value)
-        if row is not None:
-            self.query_one("#detail", Static).update(row.detail)
+    @on(StoreRead)
+    def _store_read(self, message: StoreRead) -> None:
+        if message.turn == self._turn:
+            self.snapshot = message.snapshot
+            self.sub_title = f"{self.home} on {message.snapshot.base}"
+            self.store_signal.publish(message.snapshot)
 
-    @on(DataTable.RowSelected, "#concepts")
-    def _prompt_for_concept(self, event: DataTable.RowSelected) -> None:
-        row = self._concept(event.row_key.value)
-        if row is not None:
-            self.action_tab("tab-generate")
-            prompt = self.query_one("#prompt", Input)
-            prompt.value = f"a photo of a {row.token} {row.class_noun}"
-            prompt.cursor_position = len(prompt.value)
+    @on(ShotsRead)
+    def _shots_read(self, message: ShotsRead) -> None:
+        self.shots, self.thumbnails = message.shots, message.thumbnails
+        self.store_signal.publish(self.snapshot)
 
-    def _concept(self, token: str | None) -> data.ConceptRow | None:
-        return next((row for row in self._snapshot.concepts if row.token == token), None)
+    # ---- jobs ---------------------------------------------------------------------------------
+    @on(job.Changed)
+    def _job_changed(self, message: job.Changed) -> None:
+        self.job_signal.publish(message.job)
+        if message.job.over:
+            self._job_over(message.job)
 
-    # ---- drawing ------------------------------------------------------------------------------
-    @on(Input.Submitted, "#prompt")
-    def _begin(self, event: Input.Submitted) -> None:
-        prompt = event.value.strip()
-        if not prompt:
-            return
-        self._say(f"drawing: {prompt}")
-        bar = self.query_one("#bar", ProgressBar)
-        bar.update(total=None)
-        bar.display = True
-        picture = self.query_one(PictureView)
-        # exclusive: another prompt ends the job that runs.
-        self.run_worker(
-            job.generate(picture, self._home, prompt, self._pictures), exclusive=True, group="job"
-        )
+    def _job_over(self, ended: job.Job) -> None:
+        if ended.state is job.State.FAILED:
+            self.notify(ended.error, title=ended.title, severity="error", markup=False, timeout=12)
+        elif ended.state is job.State.DONE and ended.verb not in ("gen", "report"):
+            self.notify(ended.title, title="done", markup=False)
+        if ended.verb != "report":
+            self.action_reload()
 
-    @on(job.Progress)
-    def _advance(self, message: job.Progress) -> None:
-        self.query_one("#bar", ProgressBar).update(total=message.total, progress=message.step)
+    # ---- going about --------------------------------------------------------------------------
+    def action_room(self, name: str) -> None:
+        """Show a room; a question that waits for an answer is not walked away from."""
+        if not self.screen.is_modal:
+            while len(self.screen_stack) > 1:
+                self.pop_screen()
+            self.switch_mode(name)
 
-    @on(job.Remark)
-    def _remark(self, message: job.Remark) -> None:
-        self.notify(message.text, markup=False)
+    def action_help(self) -> None:
+        """All keys of this screen."""
+        from lfsd_cli.tui.screens.help import HelpScreen
 
-    @on(job.Finished)
-    def _finished(self, message: job.Finished) -> None:
-        from PIL import Image
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.screen))
 
-        self.query_one("#bar", ProgressBar).display = False
-        image = message.document["images"][0]
-        with Image.open(image["path"], formats=["PNG"]) as picture:
-            self.query_one(PictureView).set_picture(picture.convert("RGB"))
-        self._say(f"{image['path']}  seed {image['seed']}")
+    def action_leave(self) -> None:
+        """Quit; with a job under way, ask first."""
+        from lfsd_cli.tui.screens.leaving import LeaveScreen
 
-    @on(job.Failed)
-    def _failed(self, message: job.Failed) -> None:
-        self.query_one("#bar", ProgressBar).display = False
-        self._say(message.text)
+        if not self.jobs.unfinished:
+            self.exit()
+        elif not isinstance(self.screen, LeaveScreen):
+            self.push_screen(LeaveScreen(self.jobs))
 
-    def _say(self, text: str) -> None:
-        self.query_one("#status", Static).update(text)
+    async def action_quit(self) -> None:
+        """The command palette's way out asks as well."""
+        self.action_leave()
+
+    def draw(self, prompt: str, as_of: str = "") -> None:
+        """Go to Generate with a prompt in place."""
+        from lfsd_cli.tui.screens.generate import GenerateRoom
+
+        self.action_room("generate")
+        if isinstance(self.screen, GenerateRoom):
+            self.screen.begin(prompt, as_of)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Textual's own commands, and ours by name."""
+        yield from super().get_system_commands(screen)
+        for name, (key, title) in ROOMS.items():
+            yield SystemCommand(
+                title, f"go there ({key})", lambda name=name: self.action_room(name)
+            )
+        yield SystemCommand("All keys", "what every key does here (F1)", self.action_help)
+        yield SystemCommand("Reload", "read the store again (Ctrl+R)", self.action_reload)

@@ -17,7 +17,7 @@ VERBS = [command.name for command in build().registered_commands]
 def test_the_verbs_are_those_of_the_contract() -> None:
     assert set(VERBS) == {
         "init", "learn", "gen", "ls", "show", "log", "rm", "rename", "undo", "goto",
-        "report", "demo", "tui",
+        "report", "demo", "tui", "doctor",
     }  # fmt: skip
 
 

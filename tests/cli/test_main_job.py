@@ -186,10 +186,13 @@ def test_rename_then_draw(run: Run, taught: Path) -> None:
 
 
 def test_report(run: Run, taught: Path) -> None:
-    ran = run("report", "--quick", "--json")
+    ran = run("report", "--quick", "--json", "--html", "page.html")
     assert ran.code == 0, ran.err
     report = ran.document["report"]
     assert set(report["fidelity"]) == {"V1"} and "cat" in report["rcf"]
+    page = Path(ran.document["html"]).read_text()
+    assert page.count("<img ") == page.count("data:image/png;base64,") == 4
+    assert "session 1, seed 1000" in page and "now, seed 1001" in page
     assert "Fidelity of each concept" in run("report", "--quick").out
 
 

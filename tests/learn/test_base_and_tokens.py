@@ -14,13 +14,13 @@ from lfsd.errors import BaseUnavailableError, UsageError
 from lfsd.locate import locate_base, native_resolution, resolve_base
 from lfsd.tokens import (
     check_token,
-    find_tokens,
     insert_token,
     load_tokenizers,
     restore_token,
     set_tokens,
     token_rows,
 )
+from lfsd.words import find_tokens
 from tests.tiny import LAYOUTS, tiny_base
 
 

@@ -1,0 +1,51 @@
+"""What to draw, as a record that knows its command line, and its variations."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lfsd_cli.tui.data import Shot
+from lfsd_cli.tui.job import Job
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One `lfsd gen`. `seed` None is a random one; `pair` joins two that are to be compared."""
+
+    prompt: str
+    n: int = 1
+    seed: int | None = None
+    steps: int = 30
+    guidance: float | None = None
+    negative: str = ""
+    context: bool = True
+    as_of: str = ""
+    pair: int = 0
+
+    def words(self, out: Path) -> list[str]:
+        """The command line, without the program."""
+        words = ["gen", "--log-json", "--no-preview", "--out", str(out), "-n", str(self.n)]
+        words += ["--steps", str(self.steps)]
+        words += [] if self.seed is None else ["--seed", str(self.seed)]
+        words += [] if self.guidance is None else ["--guidance", str(self.guidance)]
+        words += ["--negative", self.negative] if self.negative else []
+        words += [] if self.context else ["--no-context"]
+        words += ["--as-of", self.as_of] if self.as_of else []
+        return [*words, "--", self.prompt]
+
+    def job(self, out: Path) -> Job:
+        """The job that draws it."""
+        how = f" as of {self.as_of}" if self.as_of else ""
+        how += "" if self.context else " without context"
+        return Job(f"drawing {self.prompt}{how}", self.words(out), about=self)
+
+    def like(self, shot: Shot) -> "Drawing":
+        """The same as a picture that is there: its prompt, seed and settings."""
+        return replace(
+            self,
+            prompt=shot.prompt,
+            n=1,
+            seed=shot.seed,
+            steps=shot.steps or self.steps,
+            guidance=shot.guidance,
+            context=shot.context,
+        )
