@@ -17,9 +17,12 @@ def register_all(app: typer.Typer) -> None:
         report,
         rm,
         show,
+        store_group,
         tui,
         undo,
     )
 
-    for verb in (learn, gen, ls, show, log, report, rm, rename, undo, goto, init, demo, tui):
+    for verb in (
+        learn, gen, ls, show, log, report, rm, rename, undo, goto, init, store_group, demo, tui,
+    ):  # fmt: skip
         verb.add(app)

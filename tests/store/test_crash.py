@@ -173,8 +173,8 @@ def test_a_commit_from_a_stale_parent_is_refused(tmp_path: Path) -> None:
         root = store.head
         learn(store, "V1")
         session = commit.new_session(root, "rm", removed="c1")
-        with pytest.raises(StoreBusyError), store._write() as txn:
-            commit.append(txn, session)
+        with pytest.raises(StoreBusyError), store._records.write() as txn:
+            commit.append(txn, session, lambda _: 0)
         assert [s.number for s in store.all_sessions()] == [0, 1]
 
 
