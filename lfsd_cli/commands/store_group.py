@@ -9,6 +9,7 @@ EXAMPLES
   lfsd store info                          what it is made of, and how large
   lfsd store backup /media/usb/lfsd        one consistent copy, while learning goes on
   lfsd store gc --dry-run                  what is no longer needed
+  lfsd store repair --dry-run              what could be put right
 
 \b
 EXIT STATUS
@@ -19,7 +20,7 @@ EXIT STATUS
 
 def add(app: typer.Typer) -> None:
     """Register the group and its commands."""
-    from lfsd_cli.commands import store_keep, store_look, store_room
+    from lfsd_cli.commands import store_keep, store_look, store_mend, store_room
 
     group = typer.Typer(
         name="store",
@@ -29,6 +30,6 @@ def add(app: typer.Typer) -> None:
         epilog=_EPILOG,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for commands in (store_look, store_keep, store_room):
+    for commands in (store_look, store_keep, store_room, store_mend):
         commands.add(group)
     app.add_typer(group)

@@ -30,6 +30,7 @@ def test_the_verbs_are_those_of_the_contract() -> None:
         "init", "learn", "gen", "ls", "show", "log", "rm", "rename", "undo", "goto",
         "report", "demo", "tui", "store path", "store info", "store verify", "store compact",
         "store unlock", "store backup", "store restore", "store gc",
+        "store repair", "store migrate",
     }  # fmt: skip
 
 
