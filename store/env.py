@@ -21,7 +21,7 @@ from store.codec import seal, unseal
 from store.env_errors import lmdb_errors
 from store.errors import LfsdError, ResourceError, StoreBusyError, StoreCorruptError
 from store.files import disk_errors, from_os_error, fsync_file, fsync_folder, writable
-from store.pages import check_before_opening, check_meta_pages
+from store.pages import check_before_opening, check_meta_pages, lengthen
 from store.text import printable
 
 T = TypeVar("T")
@@ -185,7 +185,10 @@ class Records:
         while True:
             try:
                 with self.write() as txn:
-                    return change(txn)
+                    result = change(txn)
+                last_page = int(self._env.info()["last_pgno"])
+                lengthen(self._folder / "data.mdb", last_page + 1)
+                return result
             except ResourceError as error:
                 if not isinstance(error.__cause__, lmdb.MapFullError):
                     raise

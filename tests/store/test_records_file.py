@@ -8,7 +8,8 @@ import store.env
 import store.pages
 from store import Store, StoreBusyError, StoreCorruptError
 from store.compact import compact
-from store.pages import walk
+from store.env import Table
+from store.pages import check_meta_pages, walk
 from store.verify import verify, verify_home
 from tests.store.helpers import BASE, learn, run, script, state
 
@@ -126,6 +127,33 @@ def test_damaged_page_headers_are_named(
                 with pytest.raises(StoreCorruptError, match=r"data\.mdb is damaged"):
                     Store.open(home)
     assert found > 20
+
+
+def test_free_pages_missing_at_the_end_are_no_damage(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LMDB never writes a page that a transaction took and gave back: the file may end before it.
+
+    Found by the kill loop: a store was refused as truncated after a collection.
+    """
+    path = home / "records" / "data.mdb"
+    monkeypatch.setattr(store.env, "lengthen", lambda _path, _pages: None)
+    with Store.open(home, write=True) as opened:
+        expected = state(opened)
+        with opened._records.write() as txn:
+            txn.put(Table.META, b"large", list(range(100_000)))
+            txn.delete(Table.META, b"large")
+            txn.put(Table.META, b"left/x", "2026")
+        frontier = (opened._records._env.info()["last_pgno"] + 1) * 4096
+    assert path.stat().st_size < frontier, "this test sees no such file"
+    check_meta_pages(path)
+    assert walk(path) == []
+    assert verify_home(home, data=True) == []
+    monkeypatch.undo()
+    with Store.open(home, write=True) as opened:
+        assert state(opened) == expected
+        opened.undo()
+        assert path.stat().st_size >= (opened._records._env.info()["last_pgno"] + 1) * 4096
 
 
 def test_a_busy_writer_is_no_damage(home: Path) -> None:
