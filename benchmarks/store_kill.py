@@ -4,7 +4,7 @@
 
 A child runs learn-commit, rm, undo, goto, gc, compact, backup and migrate in random order and
 writes the head to a file outside the store whenever one of them has returned. It is killed at a
-random moment. Then the store must verify clean, every byte of it; its head must be the last one
+random moment, a few operations later. Then the store must verify clean, every byte of it; its head must be the last one
 acknowledged, or what the operation under way makes of it; and every session ever acknowledged must
 be in the records, or in the trash from where it comes back. The folder is on the machine's own disk
 or in memory: killing a process, unlike a power cut, loses nothing that the kernel has.
@@ -126,6 +126,14 @@ def read_told(root: Path) -> list[list[str]]:
     return [json.loads(line) for line in lines]
 
 
+def await_operations(root: Path, child: int, count: int) -> None:
+    """Wait until the child has begun so many operations, however slow the machine is."""
+    while sum(line[0] == "begin" for line in read_told(root)) < count:
+        time.sleep(0.001)
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return
+
+
 def main() -> None:
     """Run the loop and print what it saw."""
     parser = argparse.ArgumentParser(
@@ -150,7 +158,8 @@ def main() -> None:
                     work(root, rng.randrange(10**9) + n)
                 finally:
                     os._exit(1)
-            time.sleep(rng.uniform(0.0, 0.4))
+            await_operations(root, child, rng.randint(1, 6))
+            time.sleep(rng.uniform(0.0, 0.03))
             os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
             assert os.WIFSIGNALED(status), "the child ended by itself: see its traceback above"
