@@ -4,10 +4,10 @@
 
 A child runs learn-commit, rm, undo, goto, gc, compact, backup and migrate in random order and
 writes the head to a file outside the store whenever one of them has returned. It is killed at a
-random moment, a few operations later. Then the store must verify clean, every byte of it; its head must be the last one
-acknowledged, or what the operation under way makes of it; and every session ever acknowledged must
-be in the records, or in the trash from where it comes back. The folder is on the machine's own disk
-or in memory: killing a process, unlike a power cut, loses nothing that the kernel has.
+random moment, a few operations later. Then the store must verify clean, every byte of it; its head
+must be the last one acknowledged, or what the operation under way makes of it; and every session
+ever acknowledged must be in the records, or in the trash from where it comes back. The folder may
+be in memory: killing a process, unlike a power cut, loses nothing that the kernel has.
 """
 
 import argparse
@@ -18,11 +18,13 @@ import shutil
 import signal
 import tempfile
 import time
+import traceback
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-from store import Store
+from store import NotFoundError, Store
 from store.backup import backup
 from store.collect import collect
 from store.compact import compact
@@ -75,10 +77,10 @@ def change(store: Store, operation: str, rng: random.Random) -> None:
         learn(store, f"T{rng.randrange(10**9)}", rng.randrange(10**6))
     elif operation == "rm":
         store.commit_rm(rng.choice(tokens))
-    elif operation == "undo":
-        store.undo()
-    elif operation == "goto":
-        store.goto(rng.choice(store.all_sessions()).id)
+    elif operation in ("undo", "goto"):
+        # A kill between a thinning and its way back leaves sessions that are refused by name.
+        with suppress(NotFoundError):
+            store.undo() if operation == "undo" else store.goto(rng.choice(store.all_sessions()).id)
     elif operation == "gc":
         collect(store, grace=timedelta(0))
     elif operation == "thin":
@@ -156,6 +158,8 @@ def main() -> None:
             if child == 0:
                 try:
                     work(root, rng.randrange(10**9) + n)
+                except BaseException:
+                    traceback.print_exc()
                 finally:
                     os._exit(1)
             await_operations(root, child, rng.randint(1, 6))
