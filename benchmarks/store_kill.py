@@ -58,7 +58,10 @@ def run(home: Path, operation: str, rng: random.Random) -> str:
     """Do one operation; returns the head after it."""
     if operation == "backup":
         dest = home.parent / "backup"
-        shutil.rmtree(dest, ignore_errors=True)
+        old = home.parent / "old"
+        shutil.rmtree(old, ignore_errors=True)
+        if dest.exists():
+            dest.replace(old)  # or a kill while it is removed would look like half a backup
         with Store.open(home) as store:
             backup(store, dest)
     elif operation == "migrate":
