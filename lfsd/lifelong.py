@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lfsd.errors import UsageError
+from lfsd.errors import StoreBusyError, UsageError
 from lfsd.events import EventCallback, Notice, Stage, ignore
 from lfsd.loaded import LoadedModel
 from lfsd.locate import POCKET, native_resolution, resolve_base
 from lfsd.settings import Settings
+from store.lock import Wait
 from store.records import Concept, Session
 from store.store import Store
 
@@ -99,11 +100,13 @@ class LifelongModel(LoadedModel):
         captions: Path | None = None,
         strict: bool = False,
         resume: bool = False,
+        wait: bool = False,
         on_event: EventCallback = ignore,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Session:
         """Teach a new concept and commit it as one session, measured.
 
+        `wait` until another writer has finished, instead of StoreBusyError at once.
         Raises UsageError (token, class, no usable photo), PhotosRefusedError (`strict`),
         StoreBusyError, InterruptedLearning (after a checkpoint, when `should_stop` says so).
         Under `accelerate launch` every process calls this; the main one alone writes.
@@ -112,7 +115,7 @@ class LifelongModel(LoadedModel):
 
         settings = self._lifelong_settings(settings or Settings(), on_event)
         class_noun = " ".join(class_noun.split())
-        with self._writer():
+        with self._writer(_patience(on_event, should_stop) if wait else None):
             on_event(Stage("photos"))
             found = self.preflight(
                 photos,
@@ -209,7 +212,9 @@ class LifelongModel(LoadedModel):
         alive = {c.id for c in self._store.concepts()}
         line = [s for s in self.sessions() if s.concept is not None and s.concept.id in alive]
         states = [
-            SessionState(s.number, lambda sha=s.adapter: self.adapter_state(sha)) for s in line
+            SessionState(s.number, lambda sha=s.adapter: self.adapter_state(sha))
+            for s in line
+            if s.adapter is not None and self._store.has_blob(s.adapter)  # else collected
         ]
         if line and line[-1].adapter == head.adapter:
             states = states[-1:] if quick else states
@@ -235,7 +240,7 @@ class LifelongModel(LoadedModel):
     # helpers
 
     @contextmanager
-    def _writer(self) -> Iterator[Store]:
+    def _writer(self, wait: Wait | None = None) -> Iterator[Store]:
         """The store open for writing, in the main process; the others go on reading."""
         if self._store.writable or int(os.environ.get("RANK", "0")):
             yield self._store
@@ -243,7 +248,7 @@ class LifelongModel(LoadedModel):
         home = self._store.home
         self._store.close()  # LMDB wants an environment opened once per process
         try:
-            self._store = Store.open(home, write=True)
+            self._store = Store.open(home, write=True, wait=wait)
             yield self._store
         finally:
             self._store.close()
@@ -273,6 +278,19 @@ class LifelongModel(LoadedModel):
                 words = f"{concept.token} {concept.class_noun}"
                 on_event(Notice(f'the class noun belongs in the prompt: "a {words}"'))
         return used
+
+
+def _patience(on_event: EventCallback, should_stop: Callable[[], bool]) -> Wait:
+    """Wait for the writer lock: say once for whom, and stop when told to."""
+    said: list[str] = []
+
+    def go_on(busy: StoreBusyError) -> bool:
+        if not said:
+            said.append(busy.message)
+            on_event(Notice(f"waiting: {busy.message}"))
+        return not should_stop()
+
+    return go_on
 
 
 def _replace(sampling: Any, **changed: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lfsd.adapter import STUDENT, Adapter
 from lfsd.checkpoint import drop_checkpoint
 from lfsd.contact_sheet import contact_sheet
 from lfsd.context import ConceptContext, choose_contexts
@@ -50,6 +51,8 @@ class Lesson:
         self._show_photos()
         self.on_event(Stage("base"))
         base, adapter = self.model.stand_at(self.parent, self.settings)
+        if self.main:
+            self._require_space(adapter)
         earlier = [(c.token, c.class_noun) for c in self.store.concepts()]
         learned = learn_session(
             base,
@@ -72,6 +75,13 @@ class Lesson:
     @property
     def _work(self) -> Path:
         return self.store.home / "work"
+
+    def _require_space(self, adapter: Adapter) -> None:
+        """Better now than after hours: room for the checkpoints and the commit."""
+        size = sum(p.numel() * 4 for p in adapter.parameters(STUDENT))
+        # A checkpoint is the adapter and its two moments, and the old one stays until the new one
+        # is on the disk; then the adapter itself.
+        self.store.require_space(7 * size, "learning: its checkpoints and the new adapter")
 
     def _show_photos(self) -> None:
         for refusal in self.found.refused:
@@ -97,6 +107,8 @@ class Lesson:
         chosen = self._contexts(learned, reference)
         metrics = self._metrics(learned, reference, chosen)
         self.on_event(Stage("saving"))
+        arrays = [*learned.adapter.values(), learned.latents, *chosen.values()]
+        self.store.require_space(sum(a.nbytes for a in arrays), "saving this session")
         contexts = tuple(
             Context(
                 self.store.put_tensors({"latent": learned.latents[i], "mask": mask}), photo_index=i

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from store.records import Concept, Session
+    from store.records import Alive, Concept, Session, Summary
     from store.store import Store
 
 SCHEMA = 1
@@ -16,7 +16,7 @@ def concept_bytes(store: "Store", concept: "Concept") -> int:
 
 
 def concept_row(store: "Store", concept: "Concept", numbers: dict[str, int]) -> dict[str, object]:
-    """One entry of `lfsd ls`; `numbers` maps session ids to their numbers."""
+    """What `lfsd ls` says of a concept; `numbers` maps session ids to their numbers."""
     return {
         "token": concept.token,
         "class": concept.class_noun,
@@ -25,6 +25,19 @@ def concept_row(store: "Store", concept: "Concept", numbers: dict[str, int]) -> 
         "contexts": len(concept.contexts),
         "bytes": concept_bytes(store, concept),
         "created": concept.created,
+    }
+
+
+def listed_row(entry: "Alive", summary: "Summary") -> dict[str, object]:
+    """`concept_row` of a concept from the index alone."""
+    return {
+        "token": entry.token,
+        "class": summary.class_noun,
+        "session": entry.number,
+        "photos": summary.photos,
+        "contexts": summary.contexts,
+        "bytes": summary.bytes,
+        "created": summary.created,
     }
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Piped tables must not be cut at 80 columns: a script reads whole values.
 _PIPE_WIDTH = 10_000
+# Rich lays out a few thousand rows in seconds; a list that long is read with a pager anyway.
+_STYLED_ROWS = 500
 
 
 class Mode(Enum):
@@ -79,6 +81,10 @@ class Output:
         """
         if self.silent:
             return
+        cells = [[clean(value) for value in row] for row in rows]
+        if not sys.stdout.isatty() or len(cells) > _STYLED_ROWS:
+            self._write(sys.stdout, plain_table(columns, cells, right))
+            return
         from rich.table import Table
         from rich.text import Text
 
@@ -91,19 +97,14 @@ class Output:
         )
         for name in columns:
             table.add_column(name, justify="right" if name in right else "left", overflow="fold")
-        for r, row in enumerate(rows):
-            cells = [
-                Text(clean(value), style=styles(r, c) if styles else "")
-                for c, value in enumerate(row)
-            ]
-            table.add_row(*cells)
+        for r, row in enumerate(cells):
+            table.add_row(
+                *(Text(cell, style=styles(r, c) if styles else "") for c, cell in enumerate(row))
+            )
         console = _console(sys.stdout)
         with console.capture() as captured:
             console.print(table)
-        text = captured.get()
-        if not sys.stdout.isatty():
-            text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
-        self._write(sys.stdout, text)
+        self._write(sys.stdout, captured.get())
 
     # ---- narration: stderr --------------------------------------------------------------------
     @property
@@ -161,6 +162,30 @@ class Output:
             # `lfsd log | head -1`: the reader has what it wanted, which is no failure of ours.
             # The stream goes to the null device so that the interpreter's last flush is quiet too.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def plain_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
+) -> str:
+    """A table as text, each column as wide as its widest cell; takes 10,000 rows in its stride."""
+    lines = [list(columns), *rows] if any(columns) else list(rows)
+    widths = [max((_width(row[c]) for row in lines), default=0) for c in range(len(columns))]
+    text = []
+    for row in lines:
+        padded = []
+        for name, cell, width in zip(columns, row, widths, strict=True):
+            gap = " " * (width - _width(cell))
+            padded.append(gap + cell if name in right else cell + gap)
+        text.append("  ".join(padded).rstrip() + "\n")
+    return "".join(text)
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def _console(stream: TextIO) -> "Console":

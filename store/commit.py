@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,13 +12,24 @@ from msgspec.structs import replace
 
 from store.codec import encode, seal, unseal
 from store.env import Table, Txn, number_key
-from store.errors import StoreBusyError, StoreCorruptError, UsageError
+from store.errors import LfsdError, StoreBusyError, StoreCorruptError, UsageError
 from store.files import make_folder, write_file
 from store.history import HEAD, alive_entry, chain, head_id
-from store.records import Alive, Concept, Kind, NewConcept, Session, concept_id, fold, replay
+from store.records import (
+    Alive,
+    Concept,
+    Kind,
+    NewConcept,
+    Session,
+    Summary,
+    concept_id,
+    fold,
+    replay,
+)
 from store.text import printable
 
 T = TypeVar("T")
+Size = Callable[[str], int]  # of a blob, in bytes
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
 
@@ -95,7 +107,12 @@ def write_session_file(home: Path, session: Session, tmp: Path) -> None:
     path = session_path(home, session.id)
     make_folder(path.parent)
     make_folder(tmp)
-    write_file(path, seal(b"session/" + session.id.encode(), session), tmp)
+    write_file(path, session_bytes(session), tmp)
+
+
+def session_bytes(session: Session) -> bytes:
+    """Encode a session, its concept within it, as its file holds it."""
+    return seal(b"session/" + session.id.encode(), session)
 
 
 def read_session_file(path: Path) -> Session:
@@ -109,14 +126,15 @@ def read_session_file(path: Path) -> Session:
     return session
 
 
-def append(txn: Txn, session: Session) -> None:
+def append(txn: Txn, session: Session, size: Size) -> None:
     """Put a session at the head: its records, the index and the head, all in this transaction."""
     if session.parent is not None and head_id(txn) != session.parent:
         raise StoreBusyError("the store has moved on while this session was being committed")
     put_session(txn, session)
     if session.kind == "learn":
         assert session.concept is not None
-        _put_alive(txn, Alive(session.concept.id, session.concept.token, session.number))
+        concept = session.concept
+        _put_alive(txn, Alive(concept.id, concept.token, session.number, summarise(concept, size)))
     elif session.kind == "rm":
         _drop_alive(txn, _alive_by_id(txn, session.removed or ""))
     elif session.kind == "rename":
@@ -136,15 +154,51 @@ def put_session(txn: Txn, session: Session) -> None:
     txn.put(Table.SESSIONS, session.id.encode(), replace(session, concept=None))
 
 
-def move_head(txn: Txn, session_id: str) -> None:
+def drop_session(txn: Txn, session: Session) -> None:
+    """Remove a session off the head's line, and its concept; its file and blobs stay."""
+    txn.delete(Table.SESSIONS, session.id.encode())
+    txn.delete(Table.METRICS, session.id.encode())
+    txn.delete(Table.META, left_key(session.id))
+    if session.concept is not None:
+        txn.delete(Table.CONCEPTS, session.concept.id.encode())
+
+
+def left_key(session_id: str) -> bytes:
+    """Name the record that says when a session was last left behind by the head."""
+    return b"left/" + session_id.encode()
+
+
+def summarise(concept: Concept, size: Size) -> Summary | None:
+    """Tell what a list shows of a concept; None if the sizes of its blobs cannot be had."""
+    try:
+        blobs = sum(size(sha) for sha in concept.blobs())
+    except LfsdError:
+        return None
+    rows = sum(len(row.data) for row in concept.rows)
+    return Summary(
+        concept.class_noun, len(concept.photos), len(concept.contexts), rows + blobs,
+        concept.created,
+    )  # fmt: skip
+
+
+def move_head(txn: Txn, session_id: str, size: Size) -> None:
     """Stand at another session: the index is rebuilt by replay, no session is touched."""
     line = chain(txn, session_id)
+    summaries = {entry.concept: entry.summary for _, entry in txn.items(Table.ALIVE, Alive)}
+    learned = {session.concept.id: session.concept for session in line if session.concept}
+    before = {name for _, name in txn.items(Table.LINE, str)}
+    after = {session.id for session in line}
+    for name in before - after:
+        txn.put(Table.META, left_key(name), now())
+    for name in after - before:
+        txn.delete(Table.META, left_key(name))
     for table in (Table.LINE, Table.ALIVE, Table.TOKENS):
         txn.clear(table)
     for session in line:
         txn.put(Table.LINE, number_key(session.number), session.id)
     for entry in replay(line).values():
-        _put_alive(txn, entry)
+        known = summaries.get(entry.concept) or summarise(learned[entry.concept], size)
+        _put_alive(txn, replace(entry, summary=known))
     txn.put(Table.META, HEAD, session_id)
 
 

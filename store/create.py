@@ -53,7 +53,7 @@ def lay_out(home: Path, base: BaseRef, versions: dict[str, str]) -> None:
             for table in Table:
                 txn.clear(table)
             txn.put(Table.META, INFO, info)
-            commit.append(txn, init)
+            commit.append(txn, init, lambda _: 0)
         with disk_errors("making the records in", home):
             fsync_folder(home / "records")
     finally:

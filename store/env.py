@@ -5,10 +5,11 @@ opening one environment twice in a process, so stores on the same files share on
 """
 
 import errno
+import fcntl
 import os
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -17,20 +18,17 @@ from typing import Any, TypeVar
 import lmdb
 
 from store.codec import seal, unseal
-from store.errors import LfsdError, ResourceError, StoreBusyError, StoreCorruptError, UsageError
-from store.files import disk_errors, free_bytes, from_os_error, writable
-from store.text import byte_count, printable
+from store.env_errors import lmdb_errors
+from store.errors import LfsdError, ResourceError, StoreBusyError, StoreCorruptError
+from store.files import disk_errors, from_os_error, fsync_file, fsync_folder, writable
+from store.pages import check_before_opening, check_meta_pages, lengthen
+from store.text import printable
 
 T = TypeVar("T")
 
 # Sparse: the file is as long as its pages, the map only has to be larger than it will ever be.
 MAP_BYTES = (64 << 30, 4 << 30, 512 << 20)
 MAX_READERS = 1024
-
-_DISK = {
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
-    errno.ENOMEM, errno.EMFILE, errno.ENFILE,
-}  # fmt: skip
 
 
 class Table(Enum):
@@ -60,13 +58,13 @@ class Txn:
     def get(self, table: Table, key: bytes, kind: type[T]) -> T | None:
         """Read one record, or None; StoreCorruptError when it is not what was written."""
         value: bytes | None = self._txn.get(key, db=self._tables[table])
-        return None if value is None else unseal(_place(table, key), value, kind)
+        return None if value is None else unseal(place(table, key), value, kind)
 
     def need(self, table: Table, key: bytes, kind: type[T]) -> T:
         """Read one record that something else refers to; StoreCorruptError when it is missing."""
         record = self.get(table, key, kind)
         if record is None:
-            name = printable(_place(table, key).decode("utf-8", "backslashreplace"))
+            name = printable(place(table, key).decode("utf-8", "backslashreplace"))
             raise StoreCorruptError(f"record {name} is missing")
         return record
 
@@ -78,7 +76,7 @@ class Txn:
             for key, value in cursor:
                 if not key.startswith(prefix):
                     return
-                yield key, unseal(_place(table, key), value, kind)
+                yield key, unseal(place(table, key), value, kind)
 
     def count(self, table: Table) -> int:
         """Return the number of records in a table."""
@@ -86,7 +84,7 @@ class Txn:
 
     def put(self, table: Table, key: bytes, record: object) -> None:
         """Write one record."""
-        self._txn.put(key, seal(_place(table, key), record), db=self._tables[table])
+        self._txn.put(key, seal(place(table, key), record), db=self._tables[table])
 
     def delete(self, table: Table, key: bytes) -> None:
         """Remove one record if it is there."""
@@ -97,7 +95,8 @@ class Txn:
         self._txn.drop(self._tables[table], delete=False)
 
 
-def _place(table: Table, key: bytes) -> bytes:
+def place(table: Table, key: bytes) -> bytes:
+    """Name a record: what its checksum is bound to, and what messages call it."""
     if table in (Table.LINE, Table.ALIVE) and len(key) == 8:
         key = str(struct.unpack(">Q", key)[0]).encode()
     return table.value + b"/" + key
@@ -113,6 +112,7 @@ class Records:
         self._folder = folder
         self._users = 0
         self._create = create
+        self._least_map = 0
         self._env: Any = None
         self._tables: dict[Table, Any] = {}
         self._connect()
@@ -126,6 +126,8 @@ class Records:
                 check_meta_pages(folder / "data.mdb")
             known = cls._open.get(_identity(folder))
             if known is None:
+                if not create:
+                    check_before_opening(folder / "data.mdb")
                 known = cls(folder, create)
                 cls._open[_identity(folder)] = known
             known._users += 1
@@ -153,7 +155,7 @@ class Records:
         with lmdb_errors(self._folder):
             # A folder we may not write in cannot hold LMDB's reader table: nobody can write
             # there under us either, unless another user does, and then the checksums tell.
-            self._env = _map(self._folder, readonly)
+            self._env = _map(self._folder, readonly, self._least_map)
             if not readonly:
                 self._env.reader_check()
             # Not in a transaction of ours: py-lmdb never commits a read, and the handle would die.
@@ -165,11 +167,32 @@ class Records:
     def read(self) -> Iterator[Txn]:
         """Open a snapshot: what is read in it belongs to one moment."""
         with lmdb_errors(self._folder):
-            txn = self._env.begin()
+            txn = self._begin()
             try:
                 yield Txn(txn, self._tables)
             finally:
                 txn.abort()
+
+    def _begin(self) -> Any:
+        try:
+            return self._env.begin()
+        except lmdb.MapResizedError:  # another process has made the map larger than ours
+            self._grow()
+            return self._env.begin()
+
+    def update(self, change: Callable[[Txn], T]) -> T:
+        """Run `change` in THE write transaction, again with a larger map if this one is full."""
+        while True:
+            try:
+                with self.write() as txn:
+                    result = change(txn)
+                last_page = int(self._env.info()["last_pgno"])
+                lengthen(self._folder / "data.mdb", last_page + 1)
+                return result
+            except ResourceError as error:
+                if not isinstance(error.__cause__, lmdb.MapFullError):
+                    raise
+                self._grow()
 
     @contextmanager
     def write(self) -> Iterator[Txn]:
@@ -188,6 +211,41 @@ class Records:
                 self._reconnect()
             raise
 
+    def copy(self, txn: Txn, folder: Path) -> None:
+        """Write what a snapshot sees, without free pages, as a new records file in `folder`."""
+        path = folder / "data.mdb"
+        with lmdb_errors(folder):
+            self._env.copy(str(folder), compact=True, txn=txn._txn)
+        with disk_errors("writing", path):
+            path.chmod(0o600)
+            fsync_file(path)
+            fsync_folder(folder)
+
+    def replace(self, new: Path) -> None:
+        """Put another records file in the place of this one; StoreBusyError while anyone reads.
+
+        Only the holder of the writer lock may call it.
+        """
+        with self._guard:
+            if self._users > 1:
+                raise StoreBusyError("the store is open twice in this process")
+            self._env.close()
+            try:
+                with nobody_reads(self._folder):
+                    new.replace(self._folder / "data.mdb")
+                    fsync_folder(self._folder)
+            except OSError as error:
+                raise from_os_error(error, "replacing the records in", self._folder) from error
+            finally:
+                for key in [k for k, v in self._open.items() if v is self]:
+                    del self._open[key]
+                self._connect()
+                self._open[_identity(self._folder)] = self
+
+    def _grow(self) -> None:
+        self._least_map = 2 * int(self._env.info()["map_size"])
+        self._reconnect()
+
     def _reconnect(self) -> None:
         # LMDB refuses everything after a failed write of its meta page until it is opened anew.
         with self._guard:
@@ -195,12 +253,34 @@ class Records:
             self._connect()
 
 
-def _map(folder: Path, readonly: bool) -> Any:
+@contextmanager
+def nobody_reads(folder: Path) -> Iterator[None]:
+    """Keep everyone from opening the records in `folder`; StoreBusyError if someone has.
+
+    Every process that has them open holds LMDB's own lock, shared, on the first byte of its reader
+    table. The table is emptied: it counts transactions, and another file counts them anew.
+    """
+    fd = os.open(folder / "lock.mdb", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+        except OSError:
+            raise StoreBusyError(
+                f"another process is reading {printable(str(folder), 300)}",
+                "close it (lfsd tui?), then run the same command again",
+            ) from None
+        yield
+        os.ftruncate(fd, 0)
+    finally:
+        os.close(fd)
+
+
+def _map(folder: Path, readonly: bool, least: int) -> Any:
     for size in MAP_BYTES:
         try:
             return lmdb.open(
-                str(folder), map_size=size, max_dbs=len(Table), mode=0o600, create=False,
-                max_readers=MAX_READERS, readonly=readonly, lock=not readonly,
+                str(folder), map_size=max(size, least), max_dbs=len(Table), mode=0o600,
+                create=False, max_readers=MAX_READERS, readonly=readonly, lock=not readonly,
             )  # fmt: skip
         except lmdb.Error as error:
             # Where addresses are rationed (ulimit -v) a smaller map serves as well.
@@ -213,82 +293,3 @@ def _identity(folder: Path) -> tuple[int, int, int]:
     with disk_errors("opening", folder):
         stat = (folder / "data.mdb").stat() if (folder / "data.mdb").exists() else folder.stat()
     return os.getpid(), stat.st_dev, stat.st_ino
-
-
-def check_meta_pages(path: Path) -> None:
-    """Refuse a records file that would crash LMDB on being mapped: truncated, or no LMDB file.
-
-    LMDB maps the file and follows its meta page; a page behind the end of the file is a SIGBUS.
-    """
-    with disk_errors("opening", path):
-        with path.open("rb") as file:
-            head = file.read(1 << 17)
-            # After the read: a writer beside us lengthens the file before it says so in the head.
-            size = os.fstat(file.fileno()).st_size
-    shown = printable(str(path), 300)
-    pages = _last_pages(head)
-    if not pages:
-        raise StoreCorruptError(f"{shown} is not a records file: its first pages cannot be read")
-    page_size, last = pages
-    if size < (last + 1) * page_size:
-        raise StoreCorruptError(
-            f"{shown} is truncated: {byte_count(size)} of {byte_count((last + 1) * page_size)}"
-        )
-
-
-def _last_pages(head: bytes) -> tuple[int, int] | None:
-    """Read (page size, last page number) from the newer of the two meta pages (LMDB 0.9)."""
-
-    def meta(offset: int) -> tuple[int, int, int] | None:
-        # Page header 16 bytes; magic, version, address, map size; two 48-byte trees, the first
-        # word of the first is the page size; last page number, transaction number.
-        try:
-            magic, version = struct.unpack_from("=II", head, offset + 16)
-            (page_size,) = struct.unpack_from("=I", head, offset + 40)
-            last, txn = struct.unpack_from("=QQ", head, offset + 136)
-        except struct.error:
-            return None
-        plausible = magic == 0xBEEFC0DE and version == 1 and 256 <= page_size <= 1 << 15
-        return (txn, page_size, last) if plausible and not page_size & (page_size - 1) else None
-
-    first = meta(0)
-    second = meta(first[1]) if first else None
-    if first is None or second is None or first[1] != second[1]:
-        return None
-    _, page_size, last = max(first, second)
-    return page_size, last
-
-
-@contextmanager
-def lmdb_errors(folder: Path) -> Iterator[None]:
-    """Turn every LMDB failure into our own error."""
-    try:
-        yield
-    except lmdb.Error as error:
-        raise _from_lmdb(error, folder) from error
-    except OSError as error:
-        raise from_os_error(error, "reading the records in", folder) from error
-
-
-def _from_lmdb(error: Any, folder: Path) -> LfsdError:
-    where = printable(str(folder), 300)
-    if isinstance(error, lmdb.ReadersFullError):
-        return StoreBusyError(f"{where}: too many processes are reading this store")
-    if isinstance(error, lmdb.ReadonlyError):
-        return UsageError(f"cannot write {where}: it is read-only")
-    if isinstance(error, (lmdb.MapFullError, lmdb.TxnFullError, lmdb.MapResizedError)):
-        return ResourceError(f"the records in {where} no longer fit into their map")
-    if isinstance(error, lmdb.MemoryError):
-        return ResourceError(f"out of memory while reading the records in {where}")
-    code = errno.EIO if isinstance(error, lmdb.DiskError) else getattr(error, "code", 0)
-    if code == errno.EIO:
-        # LMDB reports a write that a full disk cut short as an I/O error: it may be either.
-        free = byte_count(free_bytes(folder))
-        return ResourceError(
-            f"the disk is full or failing ({free} free): the records in {where} could not be "
-            "read or written; the store is as it was before",
-            "free some disk space, then run the same command again; else check the disk",
-        )
-    if code in _DISK:
-        return from_os_error(OSError(code, os.strerror(code)), "using the records in", folder)
-    return StoreCorruptError(f"the records in {where} are damaged: {error}")

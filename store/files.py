@@ -10,6 +10,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from store.errors import LfsdError, ResourceError, StoreCorruptError, UsageError
@@ -35,7 +36,7 @@ def from_os_error(error: OSError, doing: str, path: Path, size: int = 0) -> Lfsd
     where = printable(str(path), 300)
     reason = error.strerror or str(error)
     if code in _FULL:
-        need = f": {byte_count(size)} needed, {byte_count(free_bytes(path))} free" if size else ""
+        need = f": {_missing(size, free_bytes(path))}" if size else ""
         return ResourceError(
             f"no space left while {doing} {where}{need}; the store is as it was before",
             "free some disk space, then run the same command again",
@@ -68,6 +69,22 @@ def free_bytes(path: Path) -> int:
     return 0
 
 
+def require_free(path: Path, size: int, doing: str) -> None:
+    """Refuse to start on what the disk has no room for; says how many bytes are missing."""
+    free = free_bytes(path)
+    if free < size:
+        raise ResourceError(
+            f"not enough disk space for {doing}: {_missing(size, free)} in "
+            f"{printable(str(path), 300)}; nothing was changed",
+            "free some disk space, then run the same command again",
+        )
+
+
+def _missing(size: int, free: int) -> str:
+    missing = f", {byte_count(size - free)} missing" if free < size else ""
+    return f"{byte_count(size)} needed, {byte_count(free)} free{missing}"
+
+
 def is_file(path: Path) -> bool:
     """Say whether a file is there; UsageError where we may not look (newer pathlibs say no)."""
     with disk_errors("opening", path):
@@ -92,7 +109,7 @@ def write_file(path: Path, data: bytes, tmp: Path) -> None:
     draft = tmp / f"{path.name[:40]}.{os.getpid()}.{secrets.token_hex(4)}"
     with disk_errors("writing", path, len(data)):
         try:
-            _write_new(draft, data)
+            write_new(draft, data)
             draft.replace(path)
         except BaseException:
             with suppress(OSError):
@@ -101,12 +118,22 @@ def write_file(path: Path, data: bytes, tmp: Path) -> None:
         fsync_folder(path.parent)
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that must not be there yet, and fsync it; its name is not durable yet."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view[:_CHUNK]) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def fsync_file(path: Path) -> None:
+    """Make a file durable that something else has written."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -126,9 +153,34 @@ def writable(path: Path) -> bool:
     return os.access(path, os.W_OK | os.X_OK)
 
 
-def sweep(tmp: Path) -> None:
-    """Remove drafts that a killed process left; only the holder of the writer lock may call it."""
+def sweep(tmp: Path) -> int:
+    """Remove drafts that a killed process left; only the holder of the writer lock may call it.
+
+    Returns how many there were.
+    """
+    removed = 0
     with suppress(OSError):
         for draft in tmp.iterdir():
             with suppress(OSError):
-                draft.unlink()
+                if draft.is_dir() and not draft.is_symlink():
+                    shutil.rmtree(draft)
+                else:
+                    draft.unlink()
+                removed += 1
+    return removed
+
+
+def tree_bytes(path: Path) -> tuple[int, int]:
+    """Return how many files there are under a folder and their bytes together."""
+    count = size = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):  # a draft may be renamed under our eyes
+                size += (Path(folder) / name).lstat().st_size
+                count += 1
+    return count, size
+
+
+def stamp() -> str:
+    """Name a dated folder: UTC time to the second and a few random digits."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"

@@ -35,6 +35,12 @@ def load(txn: Txn, session_id: str) -> Session:
     )
 
 
+def committed(txn: Txn, session_id: str) -> Session:
+    """Read a session as it was committed, whatever was measured since."""
+    stored = txn.need(Table.SESSIONS, session_id.encode(), Session)
+    return replace(load(txn, session_id), metrics=stored.metrics)
+
+
 def chain(txn: Txn, session_id: str) -> list[Session]:
     """Return the sessions from the root to `session_id`."""
     found = [load(txn, session_id)]

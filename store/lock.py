@@ -12,26 +12,33 @@ import os
 import shlex
 import socket
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from store.errors import StoreBusyError, UsageError
-from store.files import disk_errors
+from store.files import disk_errors, sweep
 from store.text import printable
 
 Holder = dict[str, str | int]
 
 
+# Asked each time the lock is found taken: True to go on waiting.
+Wait = Callable[[StoreBusyError], bool]
+_PAUSE = 0.2
+
+
 class WriterLock:
     """Held from construction until `release()`; StoreBusyError names the holder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wait: Wait | None = None) -> None:
         self._pid = os.getpid()
         with disk_errors("locking", path):
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _flock(self._fd, path)
+            self._take(path, wait)
         except BaseException:
             os.close(self._fd)
             self._fd = -1
@@ -40,6 +47,16 @@ class WriterLock:
         with suppress(OSError):
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, json.dumps(_me()).encode(), 0)
+
+    def _take(self, path: Path, wait: Wait | None) -> None:
+        while True:
+            try:
+                return _flock(self._fd, path)
+            except StoreBusyError as error:
+                # A blocking flock could not be interrupted by the first Ctrl-C.
+                if wait is None or not wait(error):
+                    raise
+                time.sleep(_PAUSE)
 
     def release(self) -> None:
         """Let go; harmless when done twice."""
@@ -83,6 +100,25 @@ def lock_holder(path: Path) -> Holder | None:
     return None
 
 
+def unlock(home: Path) -> tuple[Holder, int]:
+    """Clear what a killed writer left: its name in the lock file, and its drafts.
+
+    Returns the name and the number of drafts. StoreBusyError if the writer is alive: its lock is
+    the kernel's, and only the end of that process opens it.
+    """
+    path = home / "lock"
+    left: Holder = {}
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        left = _read_holder(fd)
+        os.close(fd)
+    lock = WriterLock(path)
+    try:
+        return left, sweep(home / "tmp")
+    finally:
+        lock.release()
+
+
 def _me() -> Holder:
     command = " ".join(shlex.quote(part) for part in [Path(sys.argv[0]).name, *sys.argv[1:]])
     return {
@@ -114,6 +150,6 @@ def _busy(path: Path, holder: Holder) -> StoreBusyError:
         )
     return StoreBusyError(
         f"the store {printable(str(path.parent), 300)} is being written by {who}",
-        "wait until it has finished; reading (ls, show, log, gen) works meanwhile",
+        "wait until it has finished (lfsd learn --wait does); ls, show, log and gen work meanwhile",
         holder,
     )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from store import commit, history
 from store.blobs import Blobs
+from store.collected import explain, read_marks
 from store.env import Records, Table, Txn
-from store.errors import BaseMismatchError
-from store.records import BaseRef, Concept, Session
+from store.errors import BaseMismatchError, StoreCorruptError
+from store.records import Alive, BaseRef, Concept, Session, Summary, replay
 from store.schema import StoreInfo, check_schema
 from store.text import printable
 
@@ -40,6 +41,14 @@ class Reader:
         with self._records.read() as txn:
             yield txn
 
+    def copy_records(self, folder: Path, txn: Txn | None = None) -> None:
+        """Write the records of a snapshot, or as they are now, to `folder`/data.mdb."""
+        if txn is None:
+            with self.read() as now:
+                self._records.copy(now, folder)
+        else:
+            self._records.copy(txn, folder)
+
     @property
     def home(self) -> Path:
         """The store's folder, absolute."""
@@ -49,6 +58,16 @@ class Reader:
     def id(self) -> str:
         """The store's own random id, the same for life."""
         return self._info.id
+
+    @property
+    def schema(self) -> int:
+        """The schema the store is written in."""
+        return self._info.schema
+
+    @property
+    def created(self) -> str:
+        """When the store was made, ISO-8601 UTC."""
+        return self._info.created
 
     @property
     def base(self) -> BaseRef:
@@ -85,6 +104,32 @@ class Reader:
         with self.read() as txn:
             return history.concepts(txn, at)
 
+    def listing(self, at: str | None = None) -> list[tuple[Alive, Summary]]:
+        """Return what a list shows of each concept alive at a session, in order of learning.
+
+        At the head this reads the index alone, not the concepts.
+        """
+        with self.read() as txn:
+            if at is None:
+                entries = [entry for _, entry in txn.items(Table.ALIVE, Alive)]
+            else:
+                line = history.chain(txn, history.resolve(txn, at))
+                entries = list(replay(line).values())
+            return [(entry, entry.summary or self._summary(txn, entry)) for entry in entries]
+
+    def _summary(self, txn: Txn, entry: Alive) -> Summary:
+        concept = txn.need(Table.CONCEPTS, entry.concept.encode(), Concept)
+
+        def size(sha: str) -> int:
+            return self._blobs.size(sha) if self.has_blob(sha) else 0
+
+        found = commit.summarise(concept, size)
+        if found is None:
+            for sha in concept.blobs():
+                self.blob_size(sha)  # raises what is wrong with it
+        assert found is not None
+        return found
+
     def concept(self, token: str, at: str | None = None) -> Concept:
         """Find the concept a token names; NotFoundError suggests a near miss."""
         with self.read() as txn:
@@ -107,17 +152,40 @@ class Reader:
             )
 
     def blob(self, sha: str) -> bytes:
-        """Read a blob; StoreCorruptError if its bytes are not those it is named after."""
-        return self._blobs.get(sha)
+        """Read a blob; StoreCorruptError if its bytes are not those it is named after.
+
+        NotFoundError if it was collected to make room.
+        """
+        with self._absence_explained(sha):
+            return self._blobs.get(sha)
 
     def tensors(self, sha: str) -> "dict[str, np.ndarray]":
-        """Read a safetensors blob, its SHA-256 checked; StoreCorruptError when it is damaged."""
-        return self._blobs.tensors(sha)
+        """Read a safetensors blob, its SHA-256 checked; raises as `blob` does."""
+        with self._absence_explained(sha):
+            return self._blobs.tensors(sha)
 
     def blob_path(self, sha: str) -> Path:
         """Return the file a blob is kept in; its content must not be trusted unchecked."""
         return self._blobs.path(sha)
 
     def blob_size(self, sha: str) -> int:
-        """Return the size of a blob in bytes; StoreCorruptError when it is missing."""
-        return self._blobs.size(sha)
+        """Return the size of a blob in bytes; raises as `blob` does when it is missing."""
+        with self._absence_explained(sha):
+            return self._blobs.size(sha)
+
+    def has_blob(self, sha: str) -> bool:
+        """Say whether a blob is in its place; one that is missing without a reason is damage."""
+        if self._blobs.path(sha).is_file():
+            return True
+        if sha in read_marks(self._home):
+            return False
+        raise StoreCorruptError(f"blob {printable(str(self._blobs.path(sha)), 300)} is missing")
+
+    @contextmanager
+    def _absence_explained(self, sha: str) -> Iterator[None]:
+        try:
+            yield
+        except StoreCorruptError:
+            if not self._blobs.path(sha).exists():
+                explain(self._home, sha)
+            raise

@@ -140,6 +140,17 @@ class Alive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concept: str
     token: str
     number: int
+    summary: "Summary | None" = None
+
+
+class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a list of concepts shows of one: `bytes` are its rows and blobs on disk."""
+
+    class_noun: str
+    photos: int
+    contexts: int
+    bytes: int
+    created: str
 
 
 def concept_id(session_id: str) -> str:

@@ -37,7 +37,17 @@ def write_format(home: Path, info: StoreInfo, tmp: Path) -> None:
 def check_format(home: Path) -> tuple[int, object]:
     """Return the schema and the store's id that the format file gives.
 
-    Refuses a folder that is no store, a damaged format file, and a schema we do not know.
+    Refuses a folder that is no store, a damaged format file, and any schema but ours.
+    """
+    content = read_format(home)
+    check_schema(content["schema"], printable(str(home), 300))
+    return content["schema"], content.get("id")
+
+
+def read_format(home: Path) -> dict[str, Any]:
+    """Return what the format file says, its schema whatever it is.
+
+    NotFoundError for a folder that is no store, StoreCorruptError for a damaged file.
     """
     path = home / FORMAT_FILE
     where = printable(str(home), 300)
@@ -54,14 +64,18 @@ def check_format(home: Path) -> tuple[int, object]:
     schema = content.get("schema")
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise StoreCorruptError(f"{where}/{FORMAT_FILE} names no schema number")
-    check_schema(schema, where)
-    return schema, content.get("id")
+    return content
 
 
 def check_schema(schema: int, where: str) -> None:
-    """Refuse a schema newer than ours by name."""
+    """Refuse a schema newer or older than ours by name."""
     if schema > SCHEMA:
         raise SchemaError(
             f"the store in {where} has schema {schema}; this version reads schemas up to {SCHEMA}",
             "upgrade lfsd: pip install --upgrade lfsd",
+        )
+    if schema < SCHEMA:
+        raise SchemaError(
+            f"the store in {where} has schema {schema}; this version works with schema {SCHEMA}",
+            "bring it up to date, a copy of it is kept: lfsd store migrate",
         )

@@ -4,18 +4,18 @@ Format, invariants and write order are written down in docs/store.md; this file 
 """
 
 import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from store import commit, history
+from store.collected import explain, read_marks
 from store.create import is_store, lay_out, refuse_existing
 from store.env import Records, Table, Txn
 from store.errors import UsageError
-from store.files import disk_errors, make_folder, sweep
-from store.lock import Holder, WriterLock, lock_holder
+from store.files import disk_errors, make_folder, require_free, stamp, sweep
+from store.lock import Holder, Wait, WriterLock, lock_holder
 from store.reading import Reader
 from store.records import BaseRef, Kind, NewConcept, Session
 from store.schema import check_format
@@ -23,6 +23,11 @@ from store.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
+
+T = TypeVar("T")
+
+# What one transaction may add to the records file and to the folders.
+_ROOM_FOR_RECORDS = 256 << 10
 
 
 class Store(Reader):
@@ -71,15 +76,16 @@ class Store(Reader):
             raise
 
     @classmethod
-    def open(cls, home: Path, *, write: bool = False) -> "Store":
+    def open(cls, home: Path, *, write: bool = False, wait: Wait | None = None) -> "Store":
         """Open a store; `write=True` takes the writer lock (StoreBusyError names its holder).
 
+        `wait` is handed that error again and again while the lock is taken; False gives up.
         NotFoundError if there is none, SchemaError if it is newer than we are,
         StoreCorruptError if it is damaged, UsageError if it is read-only and `write` was asked.
         """
         home = home.absolute()
         check_format(home)
-        lock = WriterLock(home / "lock") if write else None
+        lock = WriterLock(home / "lock", wait) if write else None
         try:
             if write:
                 sweep(home / "tmp")
@@ -118,15 +124,29 @@ class Store(Reader):
             make_folder(path)
         return path
 
-    @contextmanager
-    def _write(self) -> Iterator[Txn]:
-        self._must_write()
-        with self._records.write() as txn:
-            yield txn
-
     def _must_write(self) -> None:
         if not self.writable:
             raise UsageError("this store is open for reading only")
+
+    # -- for upkeep (compact, collect, repair) ---------------------------------------------
+
+    def update(self, change: Callable[[Txn], T]) -> T:
+        """Run a change of the records in one transaction (for the store's own modules)."""
+        self._must_write()
+        return self._records.update(change)
+
+    def draft_folder(self, name: str) -> Path:
+        """Make a folder under tmp/ that the next writer removes if we do not."""
+        self._must_write()
+        make_folder(self._tmp)
+        folder = self._tmp / f"{name}.{stamp()}"
+        make_folder(folder)
+        return folder
+
+    def replace_records(self, new: Path) -> None:
+        """Put a records file in the place of ours; StoreBusyError while another process reads."""
+        self._must_write()
+        self._records.replace(new)
 
     # -- blobs -----------------------------------------------------------------------------
 
@@ -139,6 +159,13 @@ class Store(Reader):
         """Store arrays as one safetensors blob; equal arrays give the same name."""
         self._must_write()
         return self._blobs.put_tensors(tensors)
+
+    def require_space(self, size: int, doing: str) -> None:
+        """Refuse to begin what the disk has no room for; ResourceError says how much is missing.
+
+        `size` in bytes; what the records need beside it is added.
+        """
+        require_free(self._home, size + _ROOM_FOR_RECORDS, doing)
 
     # -- committing ------------------------------------------------------------------------
 
@@ -189,9 +216,10 @@ class Store(Reader):
 
     def _commit(self, parent: Session, kind: Kind, **fields: Any) -> Session:
         session = commit.new_session(parent, kind, **fields)
+        if kind == "learn":  # the others take next to nothing, and may be what makes room
+            self.require_space(4 * len(commit.session_bytes(session)), "this session's records")
         commit.write_session_file(self._home, session, self._tmp)
-        with self._write() as txn:
-            commit.append(txn, session)
+        self.update(lambda txn: commit.append(txn, session, self._blobs.size))
         return self.session(session.id)
 
     def undo(self) -> Session:
@@ -203,17 +231,35 @@ class Store(Reader):
 
     def goto(self, ref: str) -> Session:
         """Stand at another session and return it; nothing is lost, going forward works too."""
-        with self._write() as txn:
+
+        def move(txn: Txn) -> str:
             target = history.resolve(txn, ref)
             if target != history.head_id(txn):
-                commit.move_head(txn, target)
-        return self.session(target)
+                self._must_stand(txn, target)
+                commit.move_head(txn, target, self._blobs.size)
+            return target
+
+        return self.session(self.update(move))
+
+    def _must_stand(self, txn: Txn, session_id: str) -> None:
+        """Refuse a session whose adapter or contexts were collected to make room."""
+        absent = read_marks(self._home)
+        if not absent:
+            return
+        session = history.load(txn, session_id)
+        names = [sha for c in history.concepts(txn, session_id) for sha in c.blobs()]
+        for sha in [session.adapter, *names] if session.adapter else names:
+            if sha in absent and not self._blobs.path(sha).exists():
+                explain(self._home, sha, f"the model of session {session.number}")
 
     def update_metrics(self, session_id: str, metrics: Mapping[str, Any]) -> None:
         """Replace a session's metrics after measuring again; what it was committed with stays."""
         plain = commit.plain(dict(metrics), dict[str, Any], "metrics")
-        with self._write() as txn:
+
+        def put(txn: Txn) -> None:
             txn.put(Table.METRICS, history.resolve(txn, session_id).encode(), plain)
+
+        self.update(put)
 
 
 def writer(home: Path) -> Holder | None:

@@ -18,24 +18,13 @@ def register_all(app: typer.Typer) -> None:
         report,
         rm,
         show,
+        store_group,
         tui,
         undo,
     )
 
     for verb in (
-        learn,
-        gen,
-        ls,
-        show,
-        log,
-        report,
-        rm,
-        rename,
-        undo,
-        goto,
-        init,
-        demo,
-        tui,
+        learn, gen, ls, show, log, report, rm, rename, undo, goto, init, store_group, demo, tui,
         doctor,
-    ):
+    ):  # fmt: skip
         verb.add(app)

@@ -102,6 +102,9 @@ def learn(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted session.")
     ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait while another process writes to the store.")
+    ] = False,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")
     ] = False,
@@ -135,7 +138,7 @@ def learn(
         if dry_run:
             refused = _dry_run(call, narrator, model, wanted)
         else:
-            session = _learn(call, narrator, model, wanted, resume=resume)
+            session = _learn(call, narrator, model, wanted, resume=resume, wait=wait)
             refused = _report(call, narrator, session)
     if strict and refused:
         raise typer.Exit(ExitCode.PARTLY)
@@ -207,7 +210,13 @@ def _await_store(home: Path) -> None:
 
 
 def _learn(
-    call: Call, narrator: Narrator, model: "LifelongModel", wanted: Wanted, *, resume: bool
+    call: Call,
+    narrator: Narrator,
+    model: "LifelongModel",
+    wanted: Wanted,
+    *,
+    resume: bool,
+    wait: bool,
 ) -> "Session":
     """Run the session; on a stop, add the command that resumes it to the error."""
     from lfsd.errors import InterruptedLearning
@@ -224,6 +233,7 @@ def _learn(
                 settings=wanted.settings,
                 captions=wanted.captions,
                 resume=resume,
+                wait=wait,
                 on_event=narrator,
                 should_stop=stop.stopping,
             )

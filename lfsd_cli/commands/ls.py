@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lfsd_cli.context import Call, register
-from lfsd_cli.documents import SCHEMA, concept_row, local_time
+from lfsd_cli.documents import SCHEMA, listed_row, local_time
 from lfsd_cli.errors import ExitCode
 from lfsd_cli.text import human_bytes
 
@@ -34,8 +34,7 @@ def ls(
     from store.store import Store
 
     with Store.open(call.home) as store:
-        numbers = {session.id: session.number for session in store.sessions(at)}
-        rows = [concept_row(store, concept, numbers) for concept in store.concepts(at)]
+        rows = [listed_row(entry, summary) for entry, summary in store.listing(at)]
 
     def human() -> None:
         if not rows:

@@ -44,8 +44,8 @@ def show(
 
     with Store.open(call.home) as store:
         concept = store.concept(token, at)
-        numbers = {session.id: session.number for session in store.sessions(at)}
-        detail = concept_detail(store, concept, store.session(concept.session), numbers)
+        learned = store.session(concept.session)
+        detail = concept_detail(store, concept, learned, {learned.id: learned.number})
     call.out.result(
         {"schema": SCHEMA, "concept": detail},
         human=lambda: _human(call, detail),

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import typer
@@ -11,19 +12,31 @@ from lfsd_cli.errors import MEANING, ExitCode
 from lfsd_cli.main import build
 from tests.cli.conftest import Run
 
-VERBS = [command.name for command in build().registered_commands]
+
+def _commands() -> dict[str, Any]:
+    """Every command by the words that name it, those of groups too: `store verify`."""
+    found: dict[str, Any] = {}
+    for name, command in typer.main.get_command(build()).commands.items():  # type: ignore[attr-defined]
+        below = getattr(command, "commands", None)
+        found |= {name: command} if below is None else {f"{name} {n}": c for n, c in below.items()}
+    return found
+
+
+VERBS = list(_commands())
 
 
 def test_the_verbs_are_those_of_the_contract() -> None:
     assert set(VERBS) == {
         "init", "learn", "gen", "ls", "show", "log", "rm", "rename", "undo", "goto",
-        "report", "demo", "tui", "doctor",
+        "report", "demo", "tui", "doctor", "store path", "store info", "store verify",
+        "store compact", "store unlock", "store backup", "store restore", "store gc",
+        "store repair", "store migrate",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_has_examples_and_exit_status(run: Run, verb: str) -> None:
-    ran = run(verb, "--help")
+    ran = run(*verb.split(), "--help")
     assert ran.code == 0
     examples = ran.out.split("EXAMPLES")[1].split("EXIT STATUS")[0]
     assert f"lfsd {verb}" in examples
@@ -35,18 +48,15 @@ def test_help_has_examples_and_exit_status(run: Run, verb: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_option_and_argument_has_help(verb: str) -> None:
-    command = typer.main.get_command(build()).commands[verb]  # type: ignore[attr-defined]
-    for parameter in command.params:
+    for parameter in _commands()[verb].params:
         assert parameter.help, f"lfsd {verb}: {parameter.name}"
 
 
 def test_the_examples_parse(run: Run) -> None:
     """An example that names an option which does not exist must not be in the help."""
-    group = typer.main.get_command(build())
-    for verb in VERBS:
-        command = group.commands[verb]  # type: ignore[attr-defined]
+    for verb, command in _commands().items():
         known = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
-        examples = run(verb, "--help").out.split("EXAMPLES")[1].split("EXIT STATUS")[0]
+        examples = run(*verb.split(), "--help").out.split("EXAMPLES")[1].split("EXIT STATUS")[0]
         for line in examples.splitlines():
             if f"lfsd {verb}" in line:
                 typed = line.split(f"lfsd {verb}")[1].split("    ")[0]

@@ -41,6 +41,9 @@ def loaded_by(words: list[str]) -> tuple[int, set[str]]:
         ["undo"],
         ["rm", "V1"],
         ["goto", "1"],
+        ["store", "info"],
+        ["store", "verify", "--data"],
+        ["store", "compact"],
         ["ls", "--nonsense"],
     ],
 )

@@ -11,7 +11,7 @@ from PIL import Image
 from lfsd import events
 from lfsd_cli import preview
 from lfsd_cli.forgetting import print_quick_check, print_report
-from lfsd_cli.output import Mode, Output
+from lfsd_cli.output import Mode, Output, plain_table
 from lfsd_cli.pictures import grid, grid_path, plan_paths, slug
 from lfsd_cli.progress import Narrator
 
@@ -183,3 +183,23 @@ def test_grid(tmp_path: Path) -> None:
     sheet = grid([Image.new("RGB", (10, 10), (i * 40, 0, 0)) for i in range(5)])
     assert sheet.size == (3 * 14 + 4, 2 * 14 + 4)
     assert grid_path([tmp_path / "a-cat-7.png"]).name == "a-cat-grid.png"
+
+
+def test_a_long_or_piped_table_is_laid_out_as_rich_does() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = ["token", "class", "size"]
+    rows = [["V1", "cat", "12 kB"], ["日本語", "teddy bear", "3"], ["", "é", "1000 kB"]]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name, justify="right" if name == "size" else "left")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(width=200, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    rich = [line.rstrip() for line in captured.get().splitlines()]
+    assert plain_table(columns, rows, ["size"]).splitlines() == rich
+    assert plain_table(["", ""], [["a", "b"]]) == "a  b\n"
+    assert plain_table(["token"], []) == "token\n"

@@ -52,6 +52,10 @@ class _Env:
         txn = self._env.begin(write=write)
         return _Txn(txn, self._counter, self) if write else txn
 
+    def copy(self, *args: Any, **kwargs: Any) -> None:
+        self._counter.tick("lmdb copy")
+        self._env.copy(*args, **kwargs)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._env, name)
 

@@ -1,6 +1,8 @@
 """A full disk, a read-only home and a file system that refuses: one clear line, nothing changed."""
 
 import os
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from store import LfsdError, ResourceError, Store, UsageError
 from store.files import from_os_error
 from store.text import byte_count, printable
 from store.verify import verify
-from tests.store.helpers import BASE, learn, run
+from tests.store.helpers import BASE, learn, run, state
 
 
 def test_a_full_disk_at_every_size(tmp_path: Path) -> None:
@@ -48,6 +50,56 @@ def test_a_full_disk_at_every_size(tmp_path: Path) -> None:
     assert int(refused) >= 24
     assert "2.5 MB needed" in message and "free" in message
     assert list((home / "tmp").iterdir()) == []
+
+
+def test_a_disk_that_is_full_for_real() -> None:
+    """Learn on a file system of one megabyte until it is full; the old state stands each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
+            capture_output=True, check=False,
+        )  # fmt: skip
+        if mounted.returncode != 0:
+            pytest.skip("may not mount a file system")
+        try:
+            with Store.create(Path(folder) / "home", BASE) as store:
+                for n in range(500):
+                    before = state(store)
+                    try:
+                        learn(store, f"V{n}", n)
+                    except ResourceError as error:
+                        full = error
+                        break
+                assert "missing" in full.message and "nothing was changed" in full.message
+                assert state(store) == before and verify(store, data=True) == []
+                # To the last byte: no check foresees what another program writes meanwhile.
+                with pytest.raises(OSError, match="No space"):
+                    (Path(folder) / "filler").write_bytes(bytes(1 << 20))
+                for change in (lambda: learn(store, "W", 9), lambda: store.put_blob(bytes(9999))):
+                    with pytest.raises(ResourceError, match="space"):
+                        change()
+                    assert state(store) == before and verify(store, data=True) == []
+                (Path(folder) / "filler").unlink()
+                store.commit_rm("V0")
+                assert verify(store, data=True) == []
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
+def test_room_is_asked_for_before_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    with Store.create(tmp_path / "home", BASE) as store:
+        store.require_space(1_000_000, "learning")
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2_000_000))
+        store.require_space(1_000_000, "learning")
+        with pytest.raises(ResourceError) as error:
+            store.require_space(5_000_000, "learning: its checkpoints")
+        assert "5.3 MB needed, 2.0 MB free, 3.3 MB missing" in error.value.message
+        assert (
+            "learning: its checkpoints" in error.value.message and "nothing" in error.value.message
+        )
 
 
 def test_a_read_only_home_can_be_read_and_not_written() -> None:

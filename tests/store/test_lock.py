@@ -58,6 +58,28 @@ def test_a_second_process_is_told_who_holds_the_lock(home: Path) -> None:
         learn(store, "V3", 3)
 
 
+def test_a_second_writer_may_wait_and_give_up(home: Path) -> None:
+    holder = script(HOLD, str(home))
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    asked: list[str] = []
+
+    def twice(busy: StoreBusyError) -> bool:
+        asked.append(busy.message)
+        return len(asked) < 2
+
+    with pytest.raises(StoreBusyError):
+        Store.open(home, write=True, wait=twice)
+    assert len(asked) == 2 and f"process {holder.pid}" in asked[0]
+
+    def until_it_ends(_busy: StoreBusyError) -> bool:
+        if holder.poll() is None:
+            holder.communicate("V2\n")
+        return True
+
+    with Store.open(home, write=True, wait=until_it_ends) as store:
+        assert [c.token for c in store.concepts()] == ["V1", "V2"], "what it sees is newer"
+
+
 def test_the_lock_is_let_go_and_forgets_its_holder(home: Path) -> None:
     with Store.open(home, write=True):
         assert writer(home) == {**(writer(home) or {}), "pid": os.getpid()}

@@ -1,6 +1,7 @@
 """What a store keeps comes back, at the head and at every session before it."""
 
 import itertools
+import shutil
 import stat
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from store import (
     StoreCorruptError,
     UsageError,
 )
+from store.env import Table
 from store.verify import verify
 from tests.store.helpers import BASE, adapter, learn, state
 
@@ -381,3 +383,37 @@ def test_look_ups_read_a_handful_of_records_however_many_there_are(
         reads.clear()
         look()
         assert 0 < len(reads) <= 6
+
+
+def test_a_list_of_concepts_comes_from_the_index(store: Store) -> None:
+    """What `ls` shows is kept beside the head, so that it reads no concept and asks no disk."""
+    for n in range(1, 5):
+        learn(store, f"V{n}", n)
+    store.commit_rename("V2", "MAX")
+    store.commit_rm("V3")
+
+    def expected(at: str | None) -> list[tuple[object, ...]]:
+        return [
+            (
+                c.token, store.session(c.session).number, c.class_noun, len(c.photos),
+                len(c.contexts), c.created,
+                sum(len(r.data) for r in c.rows) + sum(map(store.blob_size, c.blobs())),
+            )
+            for c in store.concepts(at)
+        ]  # fmt: skip
+
+    def listed(at: str | None) -> list[tuple[object, ...]]:
+        return [
+            (a.token, a.number, s.class_noun, s.photos, s.contexts, s.created, s.bytes)
+            for a, s in store.listing(at)
+        ]
+
+    assert listed(None) == expected(None) and len(listed(None)) == 3
+    for session in store.sessions():
+        assert listed(session.id) == expected(session.id)
+        store.goto(session.id)
+        assert listed(None) == expected(None)
+    shutil.rmtree(store.home / "blobs")
+    with store._records.write() as txn:
+        txn.clear(Table.CONCEPTS)
+    assert len(store.listing()) == 3
