@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lfsd_cli.context import Call, register
-from lfsd_cli.documents import SCHEMA, learned_session
 from lfsd_cli.errors import ExitCode, Failure
-from lfsd_cli.forgetting import print_quick_check
+from lfsd_cli.learned import show_intake, show_session
 from lfsd_cli.progress import Narrator
 from lfsd_cli.settings import settings_from
 from lfsd_cli.signals import StopOnSignal
-from lfsd_cli.text import human_seconds, plural
 
 if TYPE_CHECKING:
     from lfsd.lifelong import LifelongModel
@@ -136,10 +134,10 @@ def learn(
     wanted = Wanted(photos, token, class_noun, captions, settings)
     with Narrator(call.out) as narrator, _open(call, wanted, dry_run=dry_run) as model:
         if dry_run:
-            refused = _dry_run(call, narrator, model, wanted)
+            refused = show_intake(call, narrator, wanted.check(model), token, class_noun)
         else:
             session = _learn(call, narrator, model, wanted, resume=resume, wait=wait)
-            refused = _report(call, narrator, session)
+            refused = show_session(call, narrator, session)
     if strict and refused:
         raise typer.Exit(ExitCode.PARTLY)
 
@@ -250,69 +248,3 @@ def resume_command(argv: tuple[str, ...]) -> str:
     """The command line that goes on with the session that `argv` (without the program) began."""
     words = ["lfsd", *argv]
     return shlex.join(words if "--resume" in words else [*words, "--resume"])
-
-
-def _dry_run(call: Call, narrator: Narrator, model: "LifelongModel", wanted: Wanted) -> int:
-    """Show what would be used; returns how many photos would be refused."""
-    from lfsd.contact_sheet import contact_sheet
-
-    intake = wanted.check(model)
-    for text in intake.warnings:
-        narrator.say(f"note: {text}")
-    path = Path.cwd() / f"lfsd-photos-{wanted.token}.png"
-    contact_sheet(intake.photos, intake.refused).save(path)
-
-    def human() -> None:
-        call.out.table(
-            ["photo", "crop", "caption"],
-            [[p.name, "{}, {} to {}, {}".format(*p.crop), p.caption or ""] for p in intake.photos],
-        )
-        for refusal in intake.refused:
-            call.out.line(f"refused {refusal.file}: {refusal.reason}")
-        call.out.line(f"what the model will see: {path}")
-        call.out.note("nothing was learned; leave out --dry-run to begin")
-
-    call.out.result(
-        {
-            "schema": SCHEMA,
-            "dry_run": True,
-            "token": wanted.token,
-            "class": wanted.class_noun,
-            "photos_used": [
-                {"file": p.name, "crop": list(p.crop), "caption": p.caption} for p in intake.photos
-            ],
-            "photos_refused": [{"file": r.file, "reason": r.reason} for r in intake.refused],
-            "warnings": list(intake.warnings),
-            "contact_sheet": str(path),
-        },
-        human=human,
-        quiet=[path],
-    )
-    return len(intake.refused)
-
-
-def _report(call: Call, narrator: Narrator, session: "Session") -> int:
-    """Print what was learned; returns how many photos were refused."""
-    concept = session.concept
-    assert concept is not None
-    document: dict[str, object] = {"schema": SCHEMA, "session": learned_session(session)}
-    if narrator.contact_sheet is not None:
-        document["contact_sheet"] = str(narrator.contact_sheet)
-
-    def human() -> None:
-        out = call.out
-        used = plural(len(concept.photos), "photo")
-        out.line(
-            f"session {session.number}: learned {concept.token} ({concept.class_noun}) "
-            f"from {used} in {human_seconds(session.seconds)}"
-        )
-        for refusal in concept.refused:
-            out.line(f"  refused {refusal.file}: {refusal.reason}")
-        if narrator.contact_sheet is not None:
-            out.line(f"  what the model saw: {narrator.contact_sheet}")
-        print_quick_check(out, session.metrics)
-        out.note()
-        out.note(f'next: lfsd gen "a {concept.token} {concept.class_noun} on a beach"')
-
-    call.out.result(document, human=human, quiet=[session.id])
-    return len(concept.refused)
