@@ -116,7 +116,62 @@ def test_unlock_names_a_living_writer_and_clears_a_dead_one(run: Run, learned: P
 
 
 def test_without_a_store_each_command_says_so(run: Run, home: Path) -> None:
-    for verb in ("info", "verify", "compact", "unlock"):
+    for verb in ("info", "verify", "compact", "unlock", "gc", "repair", "migrate"):
         ran = run("store", verb)
         assert ran.code == 4 and str(home) in ran.err
         assert not home.exists()
+
+
+def test_backup_and_restore(run: Run, learned: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "copy"
+    ran = run("store", "backup", dest, "--json")
+    assert ran.code == 0 and ran.document["path"] == str(dest) and ran.document["sessions"] == 3
+    assert run("store", "backup", dest).code == 2, "it is not empty any more"
+    assert run("ls", "-q", "--home", dest).out == "V1\nV2\n"
+    run("rm", "V1")
+    refused = run("store", "restore", dest, "--json")
+    assert refused.code == 2 and "--replace" in refused.error["hint"]
+    ran = run("store", "restore", dest, "--replace", "--json")
+    assert ran.code == 0 and run("ls", "-q").out == "V1\nV2\n"
+    assert run("ls", "-q", "--home", ran.document["moved_aside"]).out == "V2\n"
+    damage(dest)
+    assert run("store", "restore", dest, "--home", tmp_path / "third").code == 6
+    assert not (tmp_path / "third").exists()
+
+
+def test_gc_and_its_way_back(run: Run, learned: Path) -> None:
+    run("undo")
+    assert run("store", "gc", "--json").document["sessions"] == [], "the grace period"
+    shown = run("store", "gc", "--grace", "0", "--dry-run", "--json").document
+    assert [s["number"] for s in shown["sessions"]] == [2] and shown["trash"] is None
+    done = run("store", "gc", "--grace", "0", "--json").document
+    assert done["sessions"] == shown["sessions"] and Path(done["trash"]).is_dir()
+    assert run("goto", shown["sessions"][0]["id"]).code == 4
+    assert run("store", "gc", "--restore", "--dry-run").code == 2
+    back = run("store", "gc", "--restore", "--json").document
+    assert back["restored"] == [shown["sessions"][0]["id"]] and back["left"] == []
+    assert run("goto", back["restored"][0]).code == 0 and run("ls", "-q").out == "V1\nV2\n"
+    assert run("store", "gc", "--keep-sessions", "0").code == 2
+    thinned = run("store", "gc", "--keep-sessions", "1", "--grace", "0", "--json").document
+    assert thinned["thinned"] == [1]
+    refused = run("undo", "--json")
+    assert refused.code == 4 and "--restore" in refused.error["hint"]
+    assert run("store", "verify", "--data").code == 0
+
+
+def test_repair_and_migrate(run: Run, learned: Path) -> None:
+    assert run("store", "repair", "--json").document["steps"] == []
+    (learned / "records" / "data.mdb").write_bytes(b"")
+    assert run("ls").code == 6
+    shown = run("store", "repair", "--dry-run", "--json")
+    assert shown.code == 0 and shown.document["steps"] and not shown.document["aside"]
+    assert run("store", "repair", "--json").document["problems"] == []
+    assert run("ls", "-q").out == "V1\nV2\n"
+    damage(learned)
+    refused = run("store", "repair", "--json")
+    assert refused.code == 6 and "--allow-loss" in refused.error["hint"]
+    assert run("store", "repair", "--allow-loss").code == 0
+    assert run("store", "verify", "--data").code == 0
+    assert run("store", "migrate", "--json").document == {
+        "schema": 1, "before": 1, "after": 1, "kept": None,
+    }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -9,6 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from store import NewConcept, NotFoundError, Row, Store, UsageError
+from store.backup import backup, restore
+from store.collect import collect
+from store.trash import restore_trash
 from store.verify import verify
 from tests.store.helpers import BASE
 
@@ -27,6 +31,7 @@ class Model(RuleBasedStateMachine):
         self.parents: dict[str, str | None] = {self.head: None}
         self.states: dict[str, list[tuple[str, str]]] = {self.head: []}
         self.metrics: dict[str, dict[str, float]] = {self.head: {}}
+        self.trashed: set[str] = set()
         self.seed = 0
 
     def teardown(self) -> None:
@@ -98,15 +103,41 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: len(self.states) > 1)
     @rule(data=st.data())
     def goto(self, data: st.DataObject) -> None:
-        target = data.draw(st.sampled_from(sorted(self.states)))
+        target = data.draw(st.sampled_from(sorted(set(self.states) - self.trashed)))
         assert self.store.goto(target).id == target
         self.head = target
 
     @rule(data=st.data(), value=st.floats(0, 1))
     def measure(self, data: st.DataObject, value: float) -> None:
-        target = data.draw(st.sampled_from(sorted(self.states)))
+        target = data.draw(st.sampled_from(sorted(set(self.states) - self.trashed)))
         self.store.update_metrics(target, {"m": value})
         self.metrics[target] = {"m": value}
+
+    @rule()
+    def collect(self) -> None:
+        """What is off the line goes to the trash; the model remembers what it was."""
+        gone = {session.id for session in collect(self.store, grace=timedelta(0)).sessions}
+        assert gone == set(self.parents) - self.trashed - set(self.line())
+        self.trashed |= gone
+
+    @rule()
+    def take_back(self) -> None:
+        back = restore_trash(self.store)
+        assert back.left == [] and set(back.sessions) == self.trashed
+        self.trashed = set()
+
+    @rule()
+    def backup_and_restore(self) -> None:
+        """The store becomes its own backup; the trash is not part of one."""
+        home, copy = self.store.home, Path(self.folder) / "backup"
+        backup(self.store, copy)
+        self.store.close()
+        restore(copy, home, replace=True)
+        shutil.rmtree(copy)
+        for session in self.trashed:
+            del self.parents[session], self.states[session], self.metrics[session]
+        self.trashed = set()
+        self.store = Store.open(home, write=True)
 
     @rule()
     def reopen(self) -> None:
@@ -125,7 +156,8 @@ class Model(RuleBasedStateMachine):
             assert [(c.id, c.token) for c in self.store.concepts(session)] == self.states[session]
             assert self.store.session(session).metrics == self.metrics[session]
         assert line == self.line()
-        assert {session.id for session in self.store.all_sessions()} == set(self.states)
+        there = {session.id for session in self.store.all_sessions()}
+        assert there == set(self.states) - self.trashed
         assert verify(self.store, data=True) == []
 
     def line(self) -> list[str]:
