@@ -33,9 +33,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Photos per step, over all processes together."""
     grad_accumulation: int = 1
     """Batches per optimiser step."""
-    lr_adapter: float = 5e-4
+    lr_adapter: float = 2e-4
     """Learning rate of the LoRA matrices."""
-    lr_token: float = 5e-3
+    lr_token: float = 2e-3
     """Learning rate of the new token's embedding row(s)."""
     lr_schedule: Literal["constant", "cosine"] = "cosine"
     """What follows the warm-up; cosine ends at a tenth."""
@@ -51,7 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # data-free knowledge distillation
     distill: bool = True
     """Use L_KD at all."""
-    distill_weight: float = 1.0
+    distill_weight: float = 1.5
     """The weight of L_KD in the loss."""
     distill_steps: int = 25
     """Steps of the DDPM trajectory (the paper's 25)."""
@@ -92,12 +92,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Only "a photo of a V1 cat", or several templates."""
     token_rows: int = 1
     """Embedding rows per text encoder that the token stands for."""
-    subject_mask: Mask = "off"
+    subject_mask: Mask = "saliency"
     """Weight L_DM by where the subject is: saliency of the photo, or cross-attention of its class
     noun."""
     mask_floor: float = 0.1
     """Weight of the background under a subject mask."""
-    composites: float = 0.0
+    composites: float = 0.3
     """Chance that a photo's subject is shown on a plain colour named in the prompt instead."""
     context_in_training: bool = False
     """Show the student another photo as a context while it learns, as generation will. Needs
