@@ -74,7 +74,8 @@ def our_training(folder: Path, photos: Path, steps: int, distill: bool) -> Calla
         found = intake([photos], resolution=base.resolution)
         adapter = Adapter(base, settings)
         learned = learn_session(base, adapter, Subject("V1", "cat"), found.photos, settings)
-        return learned.seconds_per_step + learned.pool_seconds / Settings().steps
+        without_pool = learned.seconds_per_step - learned.pool_seconds / steps
+        return without_pool + learned.pool_seconds / Settings().steps
 
     return run
 
