@@ -39,6 +39,16 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.TERMINATED: "terminated (SIGTERM)",
 }
 
+# How a command that writes to the store, and needs no model, can end.
+UPKEEP_EXITS = [
+    ExitCode.OK,
+    ExitCode.USAGE,
+    ExitCode.NOT_FOUND,
+    ExitCode.BUSY,
+    ExitCode.CORRUPT,
+    ExitCode.RESOURCE,
+]
+
 # By name, so that the mapping needs no import of the packages below; the whole method resolution
 # order is searched, most specific class first.
 _CODE_OF_CLASS: dict[str, ExitCode] = {

@@ -7,17 +7,8 @@ import typer
 
 from lfsd_cli.context import Call, register
 from lfsd_cli.documents import SCHEMA
-from lfsd_cli.errors import ExitCode
+from lfsd_cli.errors import UPKEEP_EXITS
 from lfsd_cli.text import human_bytes, plural
-
-WRITES = [
-    ExitCode.OK,
-    ExitCode.USAGE,
-    ExitCode.NOT_FOUND,
-    ExitCode.BUSY,
-    ExitCode.CORRUPT,
-    ExitCode.RESOURCE,
-]
 
 
 def add(group: typer.Typer) -> None:
@@ -30,7 +21,7 @@ def add(group: typer.Typer) -> None:
             'lfsd store backup "/backups/lfsd-$(date +%F)" --json',
             "lfsd ls --home /media/usb/lfsd        a backup is a store",
         ],
-        exits=WRITES,
+        exits=UPKEEP_EXITS,
     )(backup)
     register(
         group,
@@ -40,7 +31,7 @@ def add(group: typer.Typer) -> None:
             "lfsd store restore /media/usb/lfsd --home ./elsewhere",
             "lfsd store restore /media/usb/lfsd --replace   move the present store aside",
         ],
-        exits=WRITES,
+        exits=UPKEEP_EXITS,
     )(restore)
 
 

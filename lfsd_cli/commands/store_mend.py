@@ -6,17 +6,8 @@ import typer
 
 from lfsd_cli.context import Call, register
 from lfsd_cli.documents import SCHEMA
-from lfsd_cli.errors import ExitCode
+from lfsd_cli.errors import UPKEEP_EXITS, ExitCode
 from lfsd_cli.text import plural
-
-WRITES = [
-    ExitCode.OK,
-    ExitCode.USAGE,
-    ExitCode.NOT_FOUND,
-    ExitCode.BUSY,
-    ExitCode.CORRUPT,
-    ExitCode.RESOURCE,
-]
 
 
 def add(group: typer.Typer) -> None:
@@ -29,9 +20,9 @@ def add(group: typer.Typer) -> None:
             "lfsd store repair",
             "lfsd store repair --allow-loss   when there is no backup, keep what there is",
         ],
-        exits=WRITES,
+        exits=UPKEEP_EXITS,
     )(repair)
-    register(group, "migrate", examples=["lfsd store migrate"], exits=WRITES)(migrate)
+    register(group, "migrate", examples=["lfsd store migrate"], exits=UPKEEP_EXITS)(migrate)
 
 
 def repair(

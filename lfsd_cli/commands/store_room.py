@@ -6,21 +6,12 @@ import typer
 
 from lfsd_cli.context import Call, register
 from lfsd_cli.documents import SCHEMA
-from lfsd_cli.errors import ExitCode
+from lfsd_cli.errors import UPKEEP_EXITS, ExitCode
 from lfsd_cli.text import human_bytes, plural
 
 if TYPE_CHECKING:
     from store.collect import Collection
     from store.trash import Restored
-
-WRITES = [
-    ExitCode.OK,
-    ExitCode.USAGE,
-    ExitCode.NOT_FOUND,
-    ExitCode.BUSY,
-    ExitCode.CORRUPT,
-    ExitCode.RESOURCE,
-]
 
 
 def add(group: typer.Typer) -> None:
@@ -35,14 +26,14 @@ def add(group: typer.Typer) -> None:
             "lfsd store gc --restore                bring back what is in the trash",
             "lfsd store gc --empty-trash            delete now what is in the trash",
         ],
-        exits=WRITES,
+        exits=UPKEEP_EXITS,
     )(gc)
-    register(group, "compact", examples=["lfsd store compact"], exits=WRITES)(compact)
+    register(group, "compact", examples=["lfsd store compact"], exits=UPKEEP_EXITS)(compact)
     register(
         group,
         "unlock",
         examples=["lfsd store unlock", "lfsd store unlock --json"],
-        exits=[*WRITES[:4]],
+        exits=UPKEEP_EXITS[:4],
     )(unlock)
 
 

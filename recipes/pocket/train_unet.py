@@ -25,7 +25,7 @@ DROP = 0.1  # prompts left empty, for classifier-free guidance
 
 
 def examples(args: Namespace, tokenizer: CLIPTokenizer, vae: torch.nn.Module) -> dict[str, Tensor]:
-    """Composites as latents [n, 5, 32, 32] of unit deviation with their captions' ids [n, 24], and the scale.
+    """Composites as "latents" [n, 5, 32, 32] with their captions' "ids" [n, 24].
 
     Made once and kept in WORK/examples, for each process its own.
     """
@@ -63,10 +63,7 @@ def _made(
         parts.append(encoded.latent_dist.mean.to("cpu", torch.bfloat16).contiguous())
     latents = torch.cat(parts)
     captions = [rows.captions[i % len(rows)] for i in range(len(latents))]
-    scale = 1 / latents[:20000].float().std()
-    share([scale])
-    latents = latents.mul_(scale.to(latents.dtype))
-    return {"latents": latents, "ids": token_ids(tokenizer, captions), "scale": scale}
+    return {"latents": latents, "ids": token_ids(tokenizer, captions)}
 
 
 def text_from_judge(text: CLIPTextModel, path: Path) -> bool:
@@ -93,7 +90,11 @@ def main() -> None:
     vae = models.vae().to(device, memory_format=torch.channels_last).eval()
     if not load_into(vae, folder / "vae.safetensors"):
         raise SystemExit("train the autoencoder first: python -m recipes.pocket.train_vae")
-    latents, ids, scale = (examples(args, tokenizer, vae)[k] for k in ("latents", "ids", "scale"))
+    found = examples(args, tokenizer, vae)
+    latents, ids = found["latents"], found["ids"]
+    scale = 1 / latents[:20000].float().std()
+    share([scale])
+    latents *= scale.to(latents.dtype)
     save_state({"scaling_factor": scale.cpu().float()}, folder / "scale.safetensors")
     text, unet = (
         models.text_encoder(tokenizer).to(device),
