@@ -20,6 +20,7 @@ _PATTERNS = {
     "attn1": r".*\.attn1\.(to_q|to_k|to_v|to_out\.0)",
     "attn2": r".*\.attn2\.(to_q|to_k|to_v|to_out\.0)",
     "ff": r".*\.ff\.net\.(0\.proj|2)",
+    "resnet": r".*\.resnets\.\d+\.(conv1|conv2)",
 }
 
 
@@ -167,7 +168,8 @@ class Adapter:
         try:
             with torch.no_grad(), self._speaking(None):
                 for key, layer in self.layers.items():
-                    change = layer.lora_B[name].weight @ layer.lora_A[name].weight
+                    up, down = layer.lora_B[name].weight, layer.lora_A[name].weight
+                    change = (up.flatten(1) @ down.flatten(1)).view_as(kept[key])
                     whole = kept[key].float() + layer.scaling[name] * change
                     layer.get_base_layer().weight.data = whole.to(kept[key].dtype)
                 yield

@@ -92,7 +92,7 @@ def read_png(path: Path) -> dict[str, Any]:
         raise LfsdError(f"{path} is not a readable PNG: {error}") from error
     try:
         found = json.loads(text) if text is not None else None
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise LfsdError(f"{path} was not made by lfsd: it carries no provenance")

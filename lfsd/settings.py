@@ -24,7 +24,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     alpha: float = 16.0
     """LoRA alpha; the update is scaled by alpha / rank."""
     targets: tuple[str, ...] = ("attn1", "attn2")
-    """UNet blocks with LoRA: "attn1" (self), "attn2" (cross), "ff" (feed-forward)."""
+    """UNet blocks with LoRA: "attn1" (self), "attn2" (cross), "ff" (feed-forward),
+    "resnet" (convolutions)."""
 
     # the loop
     steps: int = 200
@@ -145,7 +146,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "pool_size": self.pool_size >= 1,
             "token_rows": 1 <= self.token_rows <= 8,
             "contexts": self.contexts >= 0,
-            "targets": bool(self.targets) and set(self.targets) <= {"attn1", "attn2", "ff"},
+            "targets": bool(self.targets) and set(self.targets) <= {"attn1", "attn2", "ff", "resnet"},
             "guidance_dropout": 0 <= self.guidance_dropout <= 1,
             "composites": 0 <= self.composites <= 1,
             "flip": 0 <= self.flip <= 1,

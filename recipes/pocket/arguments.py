@@ -25,7 +25,16 @@ def parse(doc: str | None, batch: int) -> argparse.Namespace:
         "--latents", type=int, default=600_000, help="pictures encoded ahead of diffusion training"
     )
     parser.add_argument(
-        "--play", type=float, default=1.0, help="how much subjects vary in size and place, 0 to 1"
+        "--play",
+        type=float,
+        default=1.0,
+        help="how much subjects vary in size, place and side, 0 to 1",
+    )
+    parser.add_argument(
+        "--subject-weight",
+        type=float,
+        default=3.0,
+        help="how much more an error on a subject counts in diffusion training than one beside it",
     )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(

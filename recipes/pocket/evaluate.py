@@ -1,6 +1,6 @@
 """Stage 8, `evaluate`: pocket's figures on data never trained on, with fixed seeds, and a contact sheet.
 
-    python -m recipes.pocket.evaluate --work WORK [--base lfsd/bases/pocket] [--photos FOLDER] [--sheet FILE.png]
+    python -m recipes.pocket.evaluate --work WORK [--base lfsd/bases/pocket] [--photos FOLDER] [--sheet FILE.png] [--guidance 4]
 
 Prints one JSON line per figure. FOLDER holds one folder of photographs per subject. A colour histogram is measured beside the judge.
 """
@@ -104,36 +104,64 @@ def held_out(world: World, per_subject: int = 5) -> tuple[list[Image.Image], lis
     return to_images(pictures), rows.subject.tolist()
 
 
-def pictures(pipeline: StableDiffusionPipeline, judge: Judge, sheet: Path | None) -> None:
-    asked = prompts()
+def composites(world: World, asked: list[tuple[str, str, str]]) -> list[Image.Image]:
+    """What a perfect model would draw: for every prompt a subject of that noun, pasted over that scene."""
+    nouns: dict[str, list[int]] = {}
+    for i in world.pool(held_out=False):
+        nouns.setdefault(world.subjects[i].noun, []).append(i)
+    places = {SCENES[s][1][0]: world.scenes.index(s) for s in world.scenes}
+    rows = world.rows(len(asked), seed=77, pairs=0.0, tints=0.0)
+    rows.subject = np.array(
+        [nouns[o][k // len(OBJECTS) % len(nouns[o])] for k, (o, _, _) in enumerate(asked)]
+    )
+    rows.background = np.array(
+        [np.flatnonzero(world.scene_of == places[p])[k % 8] for k, (_, p, _) in enumerate(asked)]
+    )
+    return to_images(
+        world.compose(rows, np.arange(len(asked)), torch.Generator().manual_seed(77), play=0.5)
+    )
+
+
+def draw(
+    pipeline: StableDiffusionPipeline, asked: list[tuple[str, str, str]], guidance: float
+) -> list[Image.Image]:
+    """One picture of 30 steps per prompt, each with a seed of its own."""
     drawn: list[Image.Image] = []
     for start in range(0, len(asked), 8):
         batch = [p for _, _, p in asked[start : start + 8]]
         seeds = [torch.Generator().manual_seed(start + i) for i in range(len(batch))]
-        drawn += pipeline(batch, num_inference_steps=30, guidance_scale=5.0, generator=seeds).images
+        drawn += pipeline(
+            batch, num_inference_steps=30, guidance_scale=guidance, generator=seeds
+        ).images
+    return drawn
+
+
+def named(
+    judge: Judge, images: list[Image.Image], asked: list[tuple[str, str, str]]
+) -> tuple[float, float]:
+    """Shares of pictures of which the judge names the right object, and the right scene, among all asked for."""
     objects, places = sorted({o for o, _, _ in asked}), sorted({p for _, p, _ in asked})
-    seen = judge.images(drawn)
-    width = judge.subject_dims or seen.shape[1]
+    seen, width = judge.images(images), judge.subject_dims
     what, where = judge.texts([article(o) for o in objects]), judge.texts(places)
-    named = (seen[:, :width] @ what[:, :width].T).argmax(1)
-    placed = (
-        (seen[:, width:] @ where[:, width:].T).argmax(1)
-        if width < seen.shape[1]
-        else (seen @ where.T).argmax(1)
+    told = (seen[:, :width] @ what[:, :width].T).argmax(1)
+    placed = (seen[:, width:] @ where[:, width:].T).argmax(1)
+    return (
+        float(np.mean([objects[n] == o for n, (o, _, _) in zip(told, asked, strict=True)])),
+        float(np.mean([places[n] == p for n, (_, p, _) in zip(placed, asked, strict=True)])),
     )
-    say(
-        figure="picture object top-1",
-        value=float(np.mean([objects[n] == o for n, (o, _, _) in zip(named, asked, strict=True)])),
-    )
-    say(
-        figure="picture scene top-1",
-        value=float(np.mean([places[n] == p for n, (_, p, _) in zip(placed, asked, strict=True)])),
-    )
-    if sheet:
-        whole = Image.new("RGB", (8 * SIZE, 8 * SIZE))
-        for i, image in enumerate(drawn):
-            whole.paste(image, (i % 8 * SIZE, i // 8 * SIZE))
-        whole.save(sheet)
+
+
+def retrieval(judge: Judge, images: list[Image.Image], asked: list[tuple[str, str, str]]) -> float:
+    """Share of pictures whose own caption is the nearest of all."""
+    near = judge.images(images) @ judge.texts([p for _, _, p in asked]).T
+    return float((near.argmax(1) == np.arange(len(asked))).mean())
+
+
+def contact_sheet(images: list[Image.Image]) -> Image.Image:
+    whole = Image.new("RGB", (8 * SIZE, -(-len(images) // 8) * SIZE))
+    for i, image in enumerate(images):
+        whole.paste(image, (i % 8 * SIZE, i // 8 * SIZE))
+    return whole
 
 
 def main() -> None:
@@ -144,6 +172,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, default=Path("lfsd/bases/pocket"))
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--guidance", type=float, default=4.0)
     args = parser.parse_args()
     torch.set_grad_enabled(False)
     pipeline = StableDiffusionPipeline.from_pretrained(
@@ -167,7 +196,17 @@ def main() -> None:
             judge=leave_one_out(judge.subjects(images), labels),
             histogram=leave_one_out(histogram(images), labels),
         )
-    pictures(pipeline, judge, args.sheet)
+    asked = prompts()
+    drawn, ideal = draw(pipeline, asked, args.guidance), composites(world, asked)
+    (told, placed), (most_told, most_placed) = (
+        named(judge, drawn, asked),
+        named(judge, ideal, asked),
+    )
+    say(figure="judge, own caption among 64", composites=retrieval(judge, ideal, asked))
+    say(figure="picture object top-1", drawn=told, composites=most_told)
+    say(figure="picture scene top-1", drawn=placed, composites=most_placed)
+    if args.sheet:
+        contact_sheet(drawn).save(args.sheet)
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def main() -> None:
         fused=True,
     )
     stage = Stage(
-        "judge", args, optimiser, {"judge": model}, args.rate or 6e-4, warmup=100, decay=0.998
+        "judge", args, (optimiser,), {"judge": model}, args.rate or 6e-4, warmup=100, decay=0.998
     )
     stage.log(resumed=int(resumed), parameters=sum(p.numel() for p in model.parameters()))
 

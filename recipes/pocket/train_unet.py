@@ -17,20 +17,22 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from recipes.pocket import models
 from recipes.pocket.arguments import parse
+from recipes.pocket.muon import Muon
 from recipes.pocket.train_judge import token_ids
 from recipes.pocket.training import Stage, load_into, save_state, share
 from recipes.pocket.world import World
 
+ENDS = ("conv_in", "conv_out")  # AdamW's, as everything that is no matrix
 DROP = 0.1  # prompts left empty, for classifier-free guidance
 
 
 def examples(args: Namespace, tokenizer: CLIPTokenizer, vae: torch.nn.Module) -> dict[str, Tensor]:
-    """Composites as "latents" [n, 5, 32, 32] with their captions' "ids" [n, 24].
+    """Composites as "latents" [n, 5, 32, 32], their subjects' "cover" [n, 1, 32, 32] and captions' "ids" [n, 24].
 
     Made once and kept in WORK/examples, for each process its own.
     """
     weights = hashlib.sha256((args.work / "checkpoints/vae.safetensors").read_bytes()).hexdigest()
-    named = f"{weights[:8]}-{args.rows}-{args.latents}-{args.per_scene}-{args.play}-{args.whole}-{args.seed}"
+    named = f"2-{weights[:8]}-{args.rows}-{args.latents}-{args.per_scene}-{args.play}-{args.whole}-{args.seed}"
     kept = args.work / "examples" / f"{named}.safetensors"
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
@@ -54,16 +56,22 @@ def _made(
     )
     rows = world.rows(args.rows, seed=4 + seed, pairs=0.08 * args.play, tints=0.12 * args.play)
     generator = torch.Generator(device).manual_seed(2 + seed)
-    parts = []
+    parts, covers = [], []
     for start in range(0, args.latents, batch):
         index = torch.arange(start, min(args.latents, start + batch)).remainder(len(rows)).numpy()
-        picture = world.compose(rows, index, generator, play=args.play) * 2 - 1
+        picture, cover = world.drawn(rows, index, generator, play=args.play)
+        picture = picture * 2 - 1
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             encoded = vae.encode(picture.contiguous(memory_format=torch.channels_last))
         parts.append(encoded.latent_dist.mean.to("cpu", torch.bfloat16).contiguous())
+        covers.append(F.avg_pool2d(cover, 4).mul(255).byte().cpu())
     latents = torch.cat(parts)
     captions = [rows.captions[i % len(rows)] for i in range(len(latents))]
-    return {"latents": latents, "ids": token_ids(tokenizer, captions)}
+    return {
+        "latents": latents,
+        "cover": torch.cat(covers),
+        "ids": token_ids(tokenizer, captions),
+    }
 
 
 def text_from_judge(text: CLIPTextModel, path: Path) -> bool:
@@ -91,7 +99,7 @@ def main() -> None:
     if not load_into(vae, folder / "vae.safetensors"):
         raise SystemExit("train the autoencoder first: python -m recipes.pocket.train_vae")
     found = examples(args, tokenizer, vae)
-    latents, ids = found["latents"], found["ids"]
+    latents, ids, cover = found["latents"], found["ids"], found["cover"]
     scale = 1 / latents[:20000].float().std()
     share([scale])
     latents *= scale.to(latents.dtype)
@@ -104,18 +112,24 @@ def main() -> None:
         args.whole and text_from_judge(text, folder / "judge.safetensors")
     )
     resumed = load_into(unet, folder / "unet.safetensors")
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": unet.parameters(), "scale": 1.0},
-            {"params": text.parameters(), "scale": 0.25 if known else 1.0},
-        ],
-        betas=(0.9, 0.99),
-        weight_decay=0.01,
-        fused=True,
+    matrices = [p for n, p in unet.named_parameters() if p.ndim > 1 and n.split(".")[0] not in ENDS]
+    taken = set(map(id, matrices))
+    others = [p for p in unet.parameters() if id(p) not in taken]
+    optimisers = (
+        Muon(matrices),
+        torch.optim.AdamW(
+            [
+                {"params": others, "scale": 1.0},
+                {"params": text.parameters(), "scale": 0.25 if known else 1.0},
+            ],
+            betas=(0.9, 0.99),
+            weight_decay=0.01,
+            fused=True,
+        ),
     )
     kept = {"unet": unet, "text": text}
     stage = Stage(
-        "unet", args, optimiser, kept, rate=args.rate or 6e-4, warmup=50 if resumed else 500
+        "unet", args, optimisers, kept, rate=args.rate or 6e-4, warmup=50 if resumed else 500
     )
     stage.log(
         resumed=int(resumed),
@@ -136,7 +150,9 @@ def main() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             states = text(input_ids=tokens).last_hidden_state
             out = predict(noisy.contiguous(memory_format=torch.channels_last), t, states).sample
-        return {"loss": F.mse_loss(out.float(), v)}
+        error = (out.float() - v).square()
+        weight = 1 + args.subject_weight * cover[pick].float() / 255
+        return {"loss": (weight * error).mean() / weight.mean(), "plain": error.mean()}
 
     stage.run(losses)
 

@@ -85,7 +85,7 @@ def main() -> None:
         weight_decay=1e-4,
         fused=True,
     )
-    stage = Stage("vae", args, optimiser, {"vae": vae}, rate=args.rate or 6e-4)
+    stage = Stage("vae", args, (optimiser,), {"vae": vae}, rate=args.rate or 6e-4)
     stage.log(resumed=int(resumed), parameters=sum(p.numel() for p in vae.parameters()))
     generator = torch.Generator(device).manual_seed(args.seed)
 

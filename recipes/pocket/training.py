@@ -3,9 +3,10 @@
 import json
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -39,7 +40,7 @@ class Stage:
 
     name: str
     args: Namespace
-    optimiser: torch.optim.Optimizer
+    optimisers: Sequence[torch.optim.Optimizer]
     kept: dict[str, nn.Module]
     rate: float
     warmup: int = 200
@@ -47,18 +48,21 @@ class Stage:
 
     def run(self, losses: Callable[[int], dict[str, Tensor]]) -> None:
         """Train until the minutes or steps are over; `losses(step)` gives "loss" and figures worth logging."""
-        parameters = [p for g in self.optimiser.param_groups for p in g["params"]]
+        groups = [group for o in self.optimisers for group in o.param_groups]
+        parameters = [p for group in groups for p in group["params"]]
         parameters = [p for p in parameters if p.requires_grad]
         averages = {file: Average(module, self.decay) for file, module in self.kept.items()}
         budget, sums, since = Budget(self.args.minutes), dict[str, Tensor](), 0
         for step in budget.steps(self.args.limit):
-            set_rate(self.optimiser, learning_rate(self.rate, step, budget.fraction, self.warmup))
+            set_rate(groups, learning_rate(self.rate, step, budget.fraction, self.warmup))
             found = losses(step)
-            self.optimiser.zero_grad()
+            for optimiser in self.optimisers:
+                optimiser.zero_grad()
             found["loss"].backward()
             share_gradients(parameters)
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            self.optimiser.step()
+            for optimiser in self.optimisers:
+                optimiser.step()
             for average in averages.values():
                 average.update()
             sums = {k: sums.get(k, 0) + v.detach() for k, v in found.items()}
@@ -86,8 +90,8 @@ def learning_rate(peak: float, step: int, fraction: float, warmup: int = 200) ->
     return peak * min(1.0, (step + 1) / warmup) * max(0.02, 1 - fraction)
 
 
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimiser.param_groups:
+def set_rate(groups: list[dict[str, Any]], rate: float) -> None:
+    for group in groups:
         group["lr"] = rate * group.get("scale", 1.0)
 
 

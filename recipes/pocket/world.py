@@ -173,10 +173,22 @@ class World:
         play: float = 1.0,
         wild: bool = False,
     ) -> Tensor:
-        """Pictures of the given rows: [B, 3, 128, 128] float in 0..1.
+        """Pictures of the given rows: [B, 3, 128, 128] float in 0..1; see `drawn`."""
+        return self.drawn(rows, index, generator, play=play, wild=wild)[0]
 
-        `play` is how much subjects vary in size and place: with less of it a model knows them sooner. `wild` moves
-        and lights them far more (for the judge).
+    def drawn(
+        self,
+        rows: Rows,
+        index: np.ndarray | Tensor,
+        generator: torch.Generator,
+        *,
+        play: float = 1.0,
+        wild: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Pictures [B, 3, 128, 128] and how far subjects cover them [B, 1, 128, 128], both float in 0..1.
+
+        `play` is how much subjects vary in size, place and side: with less of it a model knows them sooner. `wild`
+        moves and lights them far more (for the judge).
         """
         index = np.asarray(index)
         tensor = partial(torch.as_tensor, device=self.device)
@@ -196,22 +208,14 @@ class World:
         size = torch.where(two, uniform(0.42, 0.6), size)
         x = torch.where(two, uniform(0.24, 0.32), 0.5 + play * uniform(-0.14, 0.14))
         x = torch.where(two & (uniform(0, 1) < 0.5), 1 - x, x)
-        grounded = self.grounded[back]
-        picture = self._place(
-            picture, first, x, size, tint, grounded, torch.ones_like(two), uniform, wild
+        place = partial(
+            self._place, grounded=self.grounded[back], uniform=uniform, play=play, wild=wild
         )
+        picture, cover = place(picture, first, x, size, tint, present=torch.ones_like(two))
         beside = size * uniform(0.85, 1.1)
-        return self._place(
-            picture,
-            second.clamp(min=0),
-            1 - x,
-            beside,
-            -torch.ones_like(tint),
-            grounded,
-            two,
-            uniform,
-            wild,
-        )
+        plain = -torch.ones_like(tint)
+        picture, other = place(picture, second.clamp(min=0), 1 - x, beside, plain, present=two)
+        return picture, torch.maximum(cover, other)
 
     def _background(self, back: Tensor, uniform) -> Tensor:
         b = len(back)
@@ -233,19 +237,24 @@ class World:
         x: Tensor,
         size: Tensor,
         tint: Tensor,
+        *,
         grounded: Tensor,
         present: Tensor,
         uniform,
+        play: float,
         wild: bool,
-    ) -> Tensor:
-        """Paste one subject per picture; its lower edge stands at a drawn height (grounded) or it floats."""
+    ) -> tuple[Tensor, Tensor]:
+        """Paste one subject per picture; its lower edge stands at a drawn height (grounded) or it floats.
+
+        Gives the pictures and the pasted subjects' alpha [B, 1, 128, 128].
+        """
         b = len(subject)
         base = torch.where(grounded, uniform(0.8, 0.96), 0.5 + size / 2 + uniform(-0.08, 0.08))
         if wild:
             base = base + uniform(-0.12, 0.12)
         y = base - size / 2
-        angle = uniform(-0.35, 0.35) if wild else uniform(-0.1, 0.1)
-        flip = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+        angle = uniform(-0.35, 0.35) if wild else play * uniform(-0.1, 0.1)
+        flip = torch.where(uniform(0, 1) < 0.5 * play, -1.0, 1.0)
         wide = uniform(0.8, 1.25) if wild else uniform(0.94, 1.06)
         cos, sin = torch.cos(angle), torch.sin(angle)
         theta = torch.stack([
@@ -270,7 +279,7 @@ class World:
                 0.7, 1.4, b, 1, 1, 1
             )
         picture = picture * (1 - self._shadow(x, base, size, grounded & present))
-        return (picture * (1 - alpha) + colour.clamp(0, 1) * alpha).clamp(0, 1)
+        return (picture * (1 - alpha) + colour.clamp(0, 1) * alpha).clamp(0, 1), alpha
 
     def _tinted(self, colour: Tensor, tint: Tensor) -> Tensor:
         palette = (

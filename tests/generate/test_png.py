@@ -62,7 +62,7 @@ def test_other_alphabets(tmp_path: Path) -> None:
     assert read_png(save_png(picture(), told, tmp_path / "a.png")) == told
 
 
-@pytest.mark.parametrize("text", [None, "{", "[1]", ""])
+@pytest.mark.parametrize("text", [None, "{", "[1]", "", "[" * 200_000])
 def test_a_foreign_png_is_refused(tmp_path: Path, text: str | None) -> None:
     info = PngInfo()
     if text is not None:

@@ -10,7 +10,7 @@ from lfsd.settings import Settings
 from lfsd.tokens import insert_token
 from tests.tiny import tiny_base
 
-SETTINGS = Settings(rank=4, alpha=8.0, targets=("attn1", "attn2", "ff"))
+SETTINGS = Settings(rank=4, alpha=8.0, targets=("attn1", "attn2", "ff", "resnet"))
 
 
 @pytest.fixture
