@@ -72,6 +72,30 @@ def test_composites_show_the_subject_and_repeat_by_seed(world: World) -> None:
     assert (redder.amax(dim=(1, 2)) > 0.4).all()
 
 
+def test_what_subjects_cover_is_told(world: World) -> None:
+    rows = world.rows(6, seed=4, pairs=0.0, tints=0.0)
+    rows.subject[:] = 0
+    pictures, cover = world.drawn(rows, np.arange(6), torch.Generator().manual_seed(5))
+    rows.subject[:] = 1
+    others, same = world.drawn(rows, np.arange(6), torch.Generator().manual_seed(5))
+    assert cover.shape == (6, 1, 128, 128) and torch.allclose(cover, same, atol=0.02)
+    changed = (pictures - others).abs().amax(dim=1, keepdim=True) > 0.05
+    assert (changed & (cover < 0.01)).sum() == 0
+    assert ((cover > 0.5) & ~changed).sum() < 0.02 * (cover > 0.5).sum()
+    assert 0.1 < cover.mean() < 0.8
+
+
+def test_with_less_play_subjects_stand_alike(world: World) -> None:
+    rows = world.rows(24, seed=4, pairs=0.0, tints=0.0)
+    rows.subject[:], rows.background[:] = 0, world.scene_of.tolist().index(0)
+
+    def spread(play: float) -> float:
+        cover = world.drawn(rows, np.arange(24), torch.Generator().manual_seed(5), play=play)[1]
+        return float(cover.sum(dim=(1, 2, 3)).std())
+
+    assert spread(0.2) < 0.5 * spread(1.0)
+
+
 def test_a_small_cut_out_is_refused() -> None:
     tiny = Image.new("RGBA", (60, 60), (0, 0, 0, 0))
     ImageDraw.Draw(tiny).rectangle((10, 10, 40, 40), fill=(255, 0, 0, 255))
