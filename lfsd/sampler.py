@@ -23,8 +23,9 @@ class Sampling:
     steps: int = 30
     guidance: float = 5.0
     """Classifier-free guidance scale; 1 leaves the unconditional branch out."""
-    guidance_rescale: float = 0.0
-    """0..1: pull the guided prediction's spread back to the conditional's (arXiv 2305.08891)."""
+    guidance_rescale: float | None = None
+    """0..1: pull the guided prediction's spread back to the conditional's (arXiv 2305.08891).
+    None: 0.7, the paper's figure, for models that predict v, whose colours saturate; else 0."""
     sampler: Literal["dpm++", "ddim"] = "dpm++"
     negative: str = ""
     icgen: Literal["attend", "canvas", "off"] = "attend"
@@ -141,13 +142,16 @@ def sample(
     timesteps: list[int] = scheduler.timesteps.tolist()
     if sampling.guidance == 1:
         negative = None
+    rescale = sampling.guidance_rescale
+    if rescale is None:
+        rescale = 0.7 if base.prediction_type == "v_prediction" else 0.0
     latents = noise.to(base.device) * scheduler.init_noise_sigma
     for index, t in enumerate(timesteps):
         active = bank if bank is not None and bank.active(index, len(timesteps)) else None
         model_input = scheduler.scale_model_input(latents, t)
         cond, uncond = predict_branches(base, model_input, t, text, negative, active)
         if uncond is not None:
-            cond = guided(cond, uncond, sampling.guidance, sampling.guidance_rescale)
+            cond = guided(cond, uncond, sampling.guidance, rescale)
         latents = scheduler.step(cond, scheduler.timesteps[index], latents, return_dict=False)[0]
         on_step(index + 1)
     return latents

@@ -8,6 +8,7 @@ from lfsd.errors import UsageError
 
 Trajectory = Literal["teacher", "student"]
 Mask = Literal["off", "saliency", "attention"]
+TARGETS = frozenset({"attn1", "attn2", "ff", "resnet"})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,7 +147,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "pool_size": self.pool_size >= 1,
             "token_rows": 1 <= self.token_rows <= 8,
             "contexts": self.contexts >= 0,
-            "targets": bool(self.targets) and set(self.targets) <= {"attn1", "attn2", "ff", "resnet"},
+            "targets": bool(self.targets) and set(self.targets) <= TARGETS,
             "guidance_dropout": 0 <= self.guidance_dropout <= 1,
             "composites": 0 <= self.composites <= 1,
             "flip": 0 <= self.flip <= 1,

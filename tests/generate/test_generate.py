@@ -12,7 +12,7 @@ from lfsd.events import Event, Notice
 from lfsd.events import Sampling as SamplingEvent
 from lfsd.generate import Picture, generate, in_batches, make_images
 from lfsd.sampler import Sampling, build_scheduler, guided, picture_noise
-from tests.generate.conftest import ContextMaker
+from tests.generate.conftest import ContextMaker, loaded
 
 QUICK = Sampling(steps=4, guidance=3.0)
 
@@ -85,11 +85,23 @@ def test_prompt_negative_guidance_and_steps_all_matter(pocket: BaseModel) -> Non
         made(negative="red"),
         made(guidance=1.0),
         made(guidance=9.0),
-        made(guidance_rescale=0.7),
+        made(guidance_rescale=0.0),
         made(steps=6),
         made(sampler="ddim"),
     ):
         assert (plain != other).any()
+
+
+@pytest.mark.parametrize(("layout", "usual"), [("sd1", 0.0), ("sd2", 0.7)])
+def test_models_that_predict_v_are_rescaled(layout: str, usual: float) -> None:
+    base = loaded(layout)
+
+    def made(rescale: float | None) -> np.ndarray:
+        sampling = Sampling(steps=3, guidance=8.0, guidance_rescale=rescale)
+        return pixels(generate(base, None, "a cat", seed=1, sampling=sampling))
+
+    np.testing.assert_array_equal(made(None), made(usual))
+    assert (made(usual) != made(0.7 - usual)).any()
 
 
 def test_guidance_one_needs_no_unconditional_branch(
