@@ -142,7 +142,10 @@ def named(
     """Shares of pictures of which the judge names the right object, and the right scene, among all asked for."""
     objects, places = sorted({o for o, _, _ in asked}), sorted({p for _, p, _ in asked})
     seen, width = judge.images(images), judge.subject_dims
-    what, where = judge.texts([article(o) for o in objects]), judge.texts(places)
+    # a word's embedding is its mean over whole captions, as is usual for CLIP: that is what its text encoder learned from
+    captions = [f"a photo of {article(o)} {p}" for o in objects for p in places]
+    said = judge.texts(captions).reshape(len(objects), len(places), -1)
+    what, where = said.mean(1), said.mean(0)
     told = (seen[:, :width] @ what[:, :width].T).argmax(1)
     placed = (seen[:, width:] @ where[:, width:].T).argmax(1)
     return (
