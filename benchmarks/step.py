@@ -40,7 +40,7 @@ def plain_lora(folder: Path, batch: int, steps: int) -> Callable[[], float]:
     targets = ["to_q", "to_k", "to_v", "to_out.0"]
     unet.add_adapter(LoraConfig(r=s.rank, lora_alpha=s.alpha, target_modules=targets))
     trained = [p for p in unet.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=s.lr_adapter)
+    optimiser = torch.optim.AdamW(trained, lr=1e-4)
     side = unet.config.sample_size
     latents = torch.randn(batch, unet.config.in_channels, side, side)
     ids = pipeline.tokenizer(

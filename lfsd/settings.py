@@ -35,8 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Photos per step, over all processes together."""
     grad_accumulation: int = 1
     """Batches per optimiser step."""
-    lr_adapter: float = 2e-4
-    """Learning rate of the LoRA matrices."""
+    lr_adapter: float | None = None
+    """Learning rate of the LoRA matrices. None: 2e-4 for a UNet as wide as Stable Diffusion's (320
+    channels at its first level), in proportion more for a narrower one (arXiv 2203.03466)."""
     lr_token: float = 2e-3
     """Learning rate of the new token's embedding row(s)."""
     lr_schedule: Literal["constant", "cosine"] = "cosine"
@@ -154,7 +155,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "mask_floor": 0 <= self.mask_floor <= 1,
             "context_strength": self.context_strength >= 0,
             "context_fraction": 0 <= self.context_fraction <= 1,
-            "learning rates": self.lr_adapter > 0 and self.lr_token >= 0,
+            "lr_adapter": self.lr_adapter is None or self.lr_adapter > 0,
+            "lr_token": self.lr_token >= 0,
         }
         for name, good in checks.items():
             if not good:

@@ -1,10 +1,15 @@
 """Prompts, settings, random draws and loss weights."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 import torch
 
+from lfsd.base import BaseModel
 from lfsd.data import draw_pool, seeded
 from lfsd.errors import UsageError
+from lfsd.loop import usual_rate
 from lfsd.masks import loss_weights
 from lfsd.prompts import (
     article,
@@ -81,3 +86,17 @@ def test_loss_weights_have_mean_one_and_favour_the_subject() -> None:
     weights = loss_weights(mask, 0.1)
     assert weights.mean() == pytest.approx(1.0)
     assert weights[0, 0, 0] == pytest.approx(10 * float(weights[0, 3, 3]))
+
+
+@pytest.mark.parametrize(("width", "rate"), [(320, 2e-4), (32, 2e-3), (640, 2e-4)])
+def test_a_narrow_unet_learns_at_a_higher_rate(width: int, rate: float) -> None:
+    config = SimpleNamespace(block_out_channels=(width, 2 * width))
+    base = SimpleNamespace(unet=SimpleNamespace(config=config))
+    assert usual_rate(cast(BaseModel, base)) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0])
+def test_a_rate_that_is_given_must_be_above_zero(rate: float) -> None:
+    assert Settings().lr_adapter is None
+    with pytest.raises(UsageError, match="lr_adapter is out of range"):
+        Settings(lr_adapter=rate)
