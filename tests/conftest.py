@@ -9,6 +9,7 @@ import pytest
 # Before any library reads them: no hub, no telemetry, and no fight over two cores.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: more threads only wait for each other
 
 
 @pytest.fixture(autouse=True)
