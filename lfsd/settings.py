@@ -37,8 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Batches per optimiser step."""
     lr_adapter: float | None = None
     """Learning rate of the LoRA matrices. None: 2e-4 for a UNet as wide as Stable Diffusion's (320
-    channels at its first level), in proportion more for a narrower one (arXiv 2203.03466)."""
-    lr_token: float = 2e-3
+    channels at its first level), more for a narrower one, by the square root."""
+    lr_token: float = 5e-3
     """Learning rate of the new token's embedding row(s)."""
     lr_schedule: Literal["constant", "cosine"] = "cosine"
     """What follows the warm-up; cosine ends at a tenth."""
@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # data-free knowledge distillation
     distill: bool = True
     """Use L_KD at all."""
-    distill_weight: float = 1.5
+    distill_weight: float = 3.0
     """The weight of L_KD in the loss."""
     distill_steps: int = 25
     """Steps of the DDPM trajectory (the paper's 25)."""
@@ -100,7 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     noun."""
     mask_floor: float = 0.1
     """Weight of the background under a subject mask."""
-    composites: float = 0.3
+    composites: float = 0.5
     """Chance that a photo's subject is shown on a plain colour named in the prompt instead."""
     context_in_training: bool = False
     """Show the student another photo as a context while it learns, as generation will. Needs
