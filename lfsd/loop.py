@@ -36,8 +36,8 @@ def usual_rate(base: BaseModel) -> float:
     """The adapter's learning rate when the settings name none.
 
     Adam moves every weight alike, so what a step changes in a layer's output grows with its width
-    (arXiv 2203.03466) and a narrow UNet bears a higher rate. In proportion to the width was too much
-    on a UNet of 32 channels: after five sessions the first ones had lost their shapes.
+    (arXiv 2203.03466) and a narrow UNet bears a higher rate. In proportion to the width was too
+    much on a UNet of 32 channels: after five sessions the first ones had lost their shapes.
     """
     return 2e-4 * max(1.0, 320 / base.unet.config.block_out_channels[0]) ** 0.5
 
