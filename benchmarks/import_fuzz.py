@@ -23,10 +23,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from lfsd.errors import LfsdError as EngineError
+from lfsd.errors import LfsdError
 from lfsd.photos import intake
 from lfsd.png import read_png, save_png
-from store import LfsdError, Store
+from store import Store
 from store.backup import backup, restore
 from store.verify import verify_home
 from tests.photos.pictures import encoded, scene
@@ -88,13 +88,13 @@ class Doors:
     def photo(self, rng: random.Random) -> None:
         self.case = self.folder / "case.jpg"
         self.case.write_bytes(damaged(rng.choice(self.photos), self.photos, rng))
-        with suppress(EngineError):
+        with suppress(LfsdError):
             intake([self.case], resolution=32)
 
     def picture(self, rng: random.Random) -> None:
         self.case = self.folder / "case.png"
         self.case.write_bytes(damaged(self.pictures[0], self.photos, rng))
-        with suppress(EngineError):
+        with suppress(LfsdError):
             read_png(self.case)
 
     def backup(self, rng: random.Random) -> None:

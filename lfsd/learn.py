@@ -73,8 +73,12 @@ def learn_session(
         if resume and work_dir is not None:
             session.restore(work_dir, about)
         first, start = session.step, time.perf_counter()
-        session.run(work_dir, about, should_stop, preview)
-        looped = time.perf_counter() - start
+        try:
+            session.run(work_dir, about, should_stop, preview)
+            looped = time.perf_counter() - start
+            session.learned()
+        finally:
+            session.close()
     finally:
         for row in rows:
             row.requires_grad_(False)

@@ -37,7 +37,7 @@ def usual_rate(base: BaseModel) -> float:
 
     Adam moves every weight alike, so what a step changes in a layer's output grows with its width
     (arXiv 2203.03466) and a narrow UNet bears a higher rate. In proportion to the width was too
-    much on a UNet of 32 channels: after five sessions the first ones had lost their shapes.
+    much on a UNet of 32 channels: in one trial of five sessions the first lost their shapes.
     """
     return 2e-4 * max(1.0, 320 / base.unet.config.block_out_channels[0]) ** 0.5
 
@@ -111,6 +111,12 @@ class Loop:
     def penalty(self) -> Tensor | None:
         """What every step adds to the loss beside L_DM and L_KD: here nothing."""
         return None
+
+    def learned(self) -> None:
+        """What a session does after its last step: here nothing."""
+
+    def close(self) -> None:
+        """What a session leaves as it was, however it ended: here nothing."""
 
     # the loop
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -58,19 +57,10 @@ class JointLoop(Loop):
             row.requires_grad_(True)
         super().__post_init__()
 
-    def run(
-        self,
-        folder: Path | None,
-        about: dict[str, object],
-        should_stop: Callable[[], bool],
-        preview: Callable[[int], Path] | None,
-    ) -> None:
-        """Learn, then freeze all rows again."""
-        try:
-            super().run(folder, about, should_stop, preview)
-        finally:
-            for row in self.rows:
-                row.requires_grad_(False)
+    def close(self) -> None:
+        """Freeze all rows again."""
+        for row in self.rows:
+            row.requires_grad_(False)
 
 
 def merged(parts: Sequence[PhotoLatents]) -> PhotoLatents:

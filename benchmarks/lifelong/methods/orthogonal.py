@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -40,19 +39,10 @@ class BlockLoop(Loop):
         kept[:, self.first : self.last] = gradient[:, self.first : self.last]
         return kept
 
-    def run(
-        self,
-        folder: Path | None,
-        about: dict[str, object],
-        should_stop: Callable[[], bool],
-        preview: Callable[[int], Path] | None,
-    ) -> None:
-        """Learn, then let the other columns go."""
-        try:
-            super().run(folder, about, should_stop, preview)
-        finally:
-            for hook in self.hooks:
-                hook.remove()
+    def close(self) -> None:
+        """Let the other columns go."""
+        for hook in self.hooks:
+            hook.remove()
 
 
 class Orthogonal(Learner):

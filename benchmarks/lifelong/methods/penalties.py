@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,7 +23,7 @@ class EwcLoop(Loop):
 
     weight: float = 0.0
     fisher: Arrays = field(default_factory=dict)
-    """Key of a matrix -> importance of its entries, summed over sessions; `run` adds this one's."""
+    """Key of a matrix -> importance of its entries, summed over sessions; `learned` adds to it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,15 +48,8 @@ class EwcLoop(Loop):
         ]
         return self.weight / 2 * torch.stack(parts).sum() if parts else None
 
-    def run(
-        self,
-        folder: Path | None,
-        about: dict[str, object],
-        should_stop: Callable[[], bool],
-        preview: Callable[[int], Path] | None,
-    ) -> None:
-        """Learn, then add what mattered to these photos."""
-        super().run(folder, about, should_stop, preview)
+    def learned(self) -> None:
+        """Add what mattered to these photos."""
         for (key, _), found in zip(self.adapter.named(), self.information(), strict=True):
             now = found.cpu().numpy()
             self.fisher[key] = self.fisher[key] + now if key in self.fisher else now
