@@ -58,7 +58,7 @@ class Step(Event):
 
 @dataclass(frozen=True)
 class Preview(Event):
-    """A picture of what the student makes now was written to `path`."""
+    """What the student makes now, or a picture as far as it is drawn, was written to `path`."""
 
     path: Path
     step: int

@@ -5,10 +5,12 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 import lfsd
 from lfsd.attention import LfsdAttention, install_processors
@@ -17,6 +19,7 @@ from lfsd.context import ConceptContext, ContextBank, context_bank
 from lfsd.errors import ResourceError
 from lfsd.events import EventCallback, Notice, ignore
 from lfsd.events import Sampling as SamplingEvent
+from lfsd.live import LivePicture
 from lfsd.sampler import SAMPLERS, Sampling, picture_noise, sample
 
 if TYPE_CHECKING:
@@ -79,10 +82,12 @@ def make_images(
     *,
     bank: ContextBank | None = None,
     on_event: EventCallback = ignore,
+    live: Path | None = None,
 ) -> list[Image.Image]:
     """One picture per prompt, from the model as it stands (its adapter on or off, its tokens).
 
-    Prompts may differ within a batch; the bank's contexts go to all of them.
+    Prompts may differ within a batch; the bank's contexts go to all of them. A picture under way
+    is kept as a PNG at `live`.
     """
     if len(prompts) != len(seeds):
         raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
@@ -91,11 +96,18 @@ def make_images(
     unique = list(dict.fromkeys(prompts))
     encoded = base.encode_text([*unique, sampling.negative])
     shape = latent_shape(base)
+    taking_shape = None if live is None else LivePicture(base, live, on_event)
 
     def make(start: int, count: int) -> list[Image.Image]:
         chosen = [unique.index(p) for p in prompts[start : start + count]]
         noise = torch.cat([picture_noise(s, 1, shape) for s in seeds[start : start + count]])
         done = start * sampling.steps
+
+        def step_done(step: int, clean: Callable[[], Tensor]) -> None:
+            on_event(SamplingEvent(done + step * count, sampling.steps * len(prompts)))
+            if taking_shape is not None:
+                taking_shape.show(step, clean)
+
         latents = sample(
             base,
             noise,
@@ -103,9 +115,7 @@ def make_images(
             encoded[[len(unique)] * count],
             sampling,
             bank=bank,
-            on_step=lambda i: on_event(
-                SamplingEvent(done + i * count, sampling.steps * len(prompts))
-            ),
+            on_step=step_done,
         )
         return [Image.fromarray(pixels) for pixels in base.decode(latents)]
 
@@ -162,12 +172,14 @@ def generate(
     concepts: Sequence[str] | None = None,
     session: Mapping[str, Any] | None = None,
     on_event: EventCallback = ignore,
+    live: Path | None = None,
 ) -> list[Picture]:
     """Draw n pictures of a prompt whose concepts' contexts are given; the base holds their tokens.
 
     Picture i uses seed+i and does not depend on the batch. `concepts` are the tokens found in the
-    prompt (default: those of the contexts); `session` goes into the provenance. Raises
-    ResourceError when memory does not suffice for one picture.
+    prompt (default: those of the contexts); `session` goes into the provenance; `live` is where
+    a picture under way is kept as a PNG. Raises ResourceError when memory does not suffice for one
+    picture.
     """
     sampling = sampling or Sampling()
     seed = secrets.randbelow(2**31) if seed is None else seed
@@ -175,7 +187,9 @@ def generate(
     seeds = [seed + i for i in range(n)]
     with adapter.merged() if adapter is not None else contextlib.nullcontext():
         bank = bank_for(base, contexts, sampling)
-        images = make_images(base, [prompt] * n, seeds, sampling, bank=bank, on_event=on_event)
+        images = make_images(
+            base, [prompt] * n, seeds, sampling, bank=bank, on_event=on_event, live=live
+        )
     used = contexts if bank is not None else ()
     return [
         Picture(

@@ -169,12 +169,14 @@ class LifelongModel(LoadedModel):
         as_of: str | None = None,
         negative: str = "",
         on_event: EventCallback = ignore,
+        live: Path | None = None,
         **sampling: Any,
     ) -> "list[Picture]":
         """Draw `n` pictures; tokens in the prompt, as whole words, bring their concepts.
 
-        `as_of` draws with the model as it was after that session; further keywords are fields of
-        `lfsd.sampler.Sampling`. NotFoundError if there is no such session.
+        `as_of` draws with the model as it was after that session; `live` is where a picture under
+        way is kept as a PNG; further keywords are fields of `lfsd.sampler.Sampling`. NotFoundError
+        if there is no such session.
         """
         from lfsd.generate import generate
 
@@ -198,6 +200,7 @@ class LifelongModel(LoadedModel):
             concepts=[concept.token for concept in used],
             session={"id": session.id, "number": session.number},
             on_event=on_event,
+            live=live,
         )
 
     def measure(

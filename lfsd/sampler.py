@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from lfsd.base import BaseModel, TextStates
 from lfsd.context import ContextBank
+from lfsd.distill import clean_and_noise
 
 SAMPLERS = {"dpm++": "DPM++ 2M", "ddim": "DDIM"}
 """Our name -> the name A1111 readers know."""
@@ -131,10 +133,11 @@ def sample(
     sampling: Sampling,
     *,
     bank: ContextBank | None = None,
-    on_step: Callable[[int], None] = lambda _step: None,
+    on_step: Callable[[int, Callable[[], Tensor]], None] = lambda _step, _clean: None,
 ) -> Tensor:
     """Denoise [B,C,h,w] of noise under B text states into clean latents, float32.
 
+    `on_step` hears the number of the step and can ask for the clean latents it predicted.
     Without `negative`, or at guidance 1, there is no unconditional branch.
     """
     scheduler = build_scheduler(base.scheduler_config, sampling.sampler)
@@ -153,5 +156,10 @@ def sample(
         if uncond is not None:
             cond = guided(cond, uncond, sampling.guidance, rescale)
         latents = scheduler.step(cond, scheduler.timesteps[index], latents, return_dict=False)[0]
-        on_step(index + 1)
+        a = base.alphas_cumprod[t]
+        on_step(index + 1, partial(_predicted, cond, model_input, a, base.prediction_type))
     return latents
+
+
+def _predicted(pred: Tensor, noisy: Tensor, a: Tensor, kind: str) -> Tensor:
+    return clean_and_noise(pred, noisy, a, kind)[0]

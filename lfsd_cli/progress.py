@@ -66,8 +66,9 @@ class Narrator:
                 self.contact_sheet = path
                 self.say(f"what the model will see: {path}")
             case events.Preview(path, step):
-                self.previews.append(path)
-                self.say(f"preview at step {step}: {path}")
+                if path not in self.previews:  # `gen --live` writes one file again and again
+                    self.previews.append(path)
+                    self.say(f"preview at step {step}: {path}")
             case _:
                 self._remark(event)
 

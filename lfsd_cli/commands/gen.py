@@ -11,6 +11,7 @@ from lfsd_cli.documents import SCHEMA
 from lfsd_cli.errors import ExitCode
 from lfsd_cli.pictures import grid, grid_path, plan_paths
 from lfsd_cli.progress import Narrator
+from store.errors import UsageError
 
 if TYPE_CHECKING:
     from lfsd.generate import Picture
@@ -77,6 +78,12 @@ def gen(
     show: Annotated[
         bool, typer.Option("--preview/--no-preview", help="Show it in the terminal.")
     ] = True,
+    live: Annotated[
+        Path | None,
+        typer.Option(
+            "--live", metavar="FILE.png", help="Keep the picture here while it takes shape."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")
@@ -88,6 +95,8 @@ def gen(
     """
     from lfsd.lifelong import LifelongModel
 
+    if live is not None and not live.absolute().parent.is_dir():
+        raise UsageError(f"--live {live}: there is no folder {live.parent}", f"mkdir {live.parent}")
     chosen = {} if guidance is None else {"guidance": guidance}
     with Narrator(call.out) as narrator, LifelongModel.open(call.home, device=device) as model:
         pictures = model.generate(
@@ -100,6 +109,7 @@ def gen(
             context_strength=context_strength,
             as_of=as_of,
             on_event=narrator,
+            live=live,
             **chosen,
         )
     paths = _save(pictures, plan_paths(out, prompt, [picture.seed for picture in pictures]))

@@ -21,7 +21,7 @@ class Drawing:
     as_of: str = ""
     pair: int = 0
 
-    def words(self, out: Path) -> list[str]:
+    def words(self, out: Path, live: Path | None = None) -> list[str]:
         """The command line, without the program."""
         words = ["gen", "--log-json", "--no-preview", "--out", str(out), "-n", str(self.n)]
         words += ["--steps", str(self.steps)]
@@ -30,13 +30,14 @@ class Drawing:
         words += ["--negative", self.negative] if self.negative else []
         words += [] if self.context else ["--no-context"]
         words += ["--as-of", self.as_of] if self.as_of else []
+        words += [] if live is None else ["--live", str(live)]
         return [*words, "--", self.prompt]
 
-    def job(self, out: Path) -> Job:
-        """The job that draws it."""
+    def job(self, out: Path, live: Path | None = None) -> Job:
+        """The job that draws it; `live` is where the picture is seen while it takes shape."""
         how = f" as of {self.as_of}" if self.as_of else ""
         how += "" if self.context else " without context"
-        return Job(f"drawing {self.prompt}{how}", self.words(out), about=self)
+        return Job(f"drawing {self.prompt}{how}", self.words(out, live), about=self)
 
     def like(self, shot: Shot) -> "Drawing":
         """The same as a picture that is there: its prompt, seed and settings."""

@@ -36,6 +36,12 @@ def parse(doc: str | None, batch: int) -> argparse.Namespace:
         default=3.0,
         help="how much more an error on a subject counts in diffusion training than one beside it",
     )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another seed, other pictures: for going on after a run"
+    )
+    parser.add_argument(
+        "--patches", type=float, default=1.0, help="share of each picture's patches the judge sees"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--whole",
@@ -52,7 +58,7 @@ def parse(doc: str | None, batch: int) -> argparse.Namespace:
         "RANK" in os.environ
     ):  # under torchrun: on a small CPU two processes of one thread beat one of two
         dist.init_process_group("gloo" if args.device == "cpu" else "nccl")
-    args.seed = dist.get_rank() if dist.is_initialized() else 0
+    args.seed = 1000 * args.seed + (dist.get_rank() if dist.is_initialized() else 0)
     torch.manual_seed(args.seed)
     if args.threads:
         torch.set_num_threads(args.threads)

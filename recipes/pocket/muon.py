@@ -50,9 +50,11 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         for group in self.param_groups:
-            updates = self._updates(group["params"], group["momentum"])
-            torch._foreach_mul_(group["params"], 1 - group["lr"] * group["weight_decay"])
-            torch._foreach_add_(group["params"], updates, alpha=-group["lr"])
+            used = [p for p in group["params"] if p.grad is not None]
+            if used:
+                updates = self._updates(used, group["momentum"])
+                torch._foreach_mul_(used, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(used, updates, alpha=-group["lr"])
 
     def _updates(self, parameters: list[nn.Parameter], momentum: float) -> list[Tensor]:
         """Every parameter's update; each process orthogonalises its share of them."""

@@ -21,15 +21,19 @@ from tests.store.test_corruption import flip, poke
 NOW = timedelta(0)
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    with Store.create(tmp_path / "home", BASE) as made:
+def make(home: Path) -> Path:
+    with Store.create(home, BASE) as made:
         for n in range(1, 5):
             learn(made, f"V{n}", n)
         made.commit_rename("V2", "MAX")
         made.commit_rm("V3")
         made.undo()
-    return tmp_path / "home"
+    return home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return make(tmp_path / "home")
 
 
 def seen(home: Path) -> object:

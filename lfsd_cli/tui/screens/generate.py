@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from secrets import randbelow
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from rich.text import Text
@@ -67,6 +68,8 @@ class GenerateRoom(Room):
         self._pair_shots: dict[int, list[Shot]] = {}
         self._rows: list[Shot] = []
         self._awaited: tuple[list[Path], int] = ([], 0)
+        self._scratch = TemporaryDirectory(prefix="lfsd-tui-", ignore_cleanup_errors=True)
+        self._live_seen = (0, 0)  # of a job, which and how many of its previews were shown
 
     def body(self) -> ComposeResult:
         """Prompt, settings, state, pictures."""
@@ -107,6 +110,10 @@ class GenerateRoom(Room):
         self._show([])
         self._prepared = True
         self.begin(*self._waiting)
+
+    def on_unmount(self) -> None:
+        """The picture that was taking shape is not needed any more."""
+        self._scratch.cleanup()
 
     def begin(self, prompt: str, as_of: str = "") -> None:
         """Put a prompt in place and the cursor behind it; kept until the screen is there."""
@@ -164,7 +171,8 @@ class GenerateRoom(Room):
 
     def submit(self, drawing: Drawing) -> Job:
         """Queue a drawing."""
-        return self.lfsd.jobs.submit(drawing.job(self.lfsd.pictures))
+        live = Path(self._scratch.name) / "live.png"
+        return self.lfsd.jobs.submit(drawing.job(self.lfsd.pictures, live))
 
     @property
     def current(self) -> Shot | None:
@@ -225,10 +233,23 @@ class GenerateRoom(Room):
         bar.display = job.state is State.RUNNING
         bar.update(total=job.total or None, progress=job.step)
         self._say("\n".join([job.headline, *job.notes[-2:]]))
-        if job.state is State.DONE:
+        if job.state is State.RUNNING:
+            self._taking_shape(job)
+        elif job.state is State.DONE:
             self._finished(job, job.about)
-        elif job.state is State.FAILED:
-            self._say(job.error)
+        elif job.over:
+            if self._live_seen[0] == id(job):
+                self._show([])
+            self._say(job.error or job.headline)
+
+    def _taking_shape(self, job: Job) -> None:
+        """The picture so far, beside the one it is to be compared with, if there is one."""
+        seen = (id(job), len(job.previews))
+        browsing = self.query_one("#gallery").has_focus  # and not to be disturbed
+        if job.previews and seen != self._live_seen and not browsing:
+            self._live_seen = seen
+            pair = job.about.pair if isinstance(job.about, Drawing) else 0
+            self._show(self._pair_shots.get(pair, []), taking_shape=job.previews[-1])
 
     def _finished(self, job: Job, drawing: Drawing) -> None:
         """The files say best how they were made: show them when the folder has been read."""
@@ -260,15 +281,16 @@ class GenerateRoom(Room):
         if event.data_table.has_focus and self.current is not None:
             self._show([self.current])
 
-    def _show(self, shots: list[Shot]) -> None:
-        """Put up to four pictures side by side."""
+    def _show(self, shots: list[Shot], taking_shape: Path | None = None) -> None:
+        """Put up to four pictures side by side, last the one that is being drawn."""
+        pictures = [(shot.path, shot.caption) for shot in shots]
+        if taking_shape is not None:
+            pictures = [*pictures[: SHOWN - 1], (taking_shape, "taking shape")]
         for number in range(SHOWN):
-            here = number < len(shots)
-            self.query_one(f"#shown-{number}").display = here or (number == 0 and not shots)
-            self.query_one(f"#picture-{number}", PictureView).show(
-                shots[number].path if here else None
-            )
-            caption = shots[number].caption if here else ""
+            here = number < len(pictures)
+            path, caption = pictures[number] if here else (None, "")
+            self.query_one(f"#shown-{number}").display = here or (number == 0 and not pictures)
+            self.query_one(f"#picture-{number}", PictureView).show(path)
             self.query_one(f"#caption-{number}", Static).update(caption)
 
     @property

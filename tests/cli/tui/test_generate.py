@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from textual.widgets import Input, Switch
+from PIL import Image
+from textual.widgets import DataTable, Input, Switch
 
 from lfsd_cli.tui import data
 from lfsd_cli.tui.app import LfsdApp
@@ -89,6 +90,35 @@ async def test_pictures_come_back_and_are_compared(learned: Path, tmp_path: Path
         await until(pilot, lambda: room(app).shown == [old, other])
 
 
+async def test_a_picture_is_seen_while_it_takes_shape(learned: Path, tmp_path: Path) -> None:
+    old = picture(tmp_path, "a V1 cat", 3, learned, ["V1"])
+    live = tmp_path / "live" / "live.png"
+    live.parent.mkdir()
+    Image.new("RGB", (16, 16), (0, 200, 0)).save(live)
+    app = LfsdApp(learned, tmp_path)
+    async with app.run_test(size=(140, 45)) as pilot:
+        app.draw("a V1 cat")
+        await until(pilot, lambda: in_room(app, "generate") and column(app, "#gallery") != [])
+        drawing = pretend(app, Drawing("a V1 cat", seed=5).job(tmp_path, live))
+        hear(app, drawing, event="preview", path=str(live), step=3)
+        await until(pilot, lambda: room(app).shown == [live])
+        assert shown(app, "#caption-0") == "taking shape"
+
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen.query_one("#gallery").has_focus)
+        app.screen.query_one("#gallery", DataTable).action_select_cursor()
+        room(app)._show([room(app).current])  # type: ignore[list-item]
+        hear(app, drawing, event="preview", path=str(live), step=6)
+        await pilot.pause()
+        assert room(app).shown == [old], "who looks at another picture is left in peace"
+
+        await pilot.press("/")
+        hear(app, drawing, event="preview", path=str(live), step=9)
+        await until(pilot, lambda: room(app).shown == [live])
+        finish(app, drawing, 8, b"", error={"message": "no memory", "hint": ""})
+        await until(pilot, lambda: room(app).shown == [] and shown(app, "#status") == "no memory")
+
+
 async def test_a_failing_job_is_shown_and_the_app_lives(home: Path, tmp_path: Path) -> None:
     """The real subprocess: a base of this hash exists nowhere, so `lfsd gen` must fail."""
     Store.create(home, BASE).close()
@@ -124,5 +154,8 @@ def test_the_command_line_of_a_drawing(tmp_path: Path) -> None:
     words = Drawing("-x V1", n=2, seed=7, negative="blur", context=False, as_of="1").words(tmp_path)
     assert words[0] == "gen" and words[-2:] == ["--", "-x V1"]
     text = " ".join(words)
+    assert "--live" not in text and "--live x.png" in " ".join(
+        Drawing("V1").words(tmp_path, Path("x.png"))
+    )
     assert "-n 2" in text and "--seed 7" in text and "--as-of 1" in text
     assert "--negative blur" in text and "--no-context" in text and "--guidance" not in text
