@@ -11,7 +11,6 @@ from lfsd_cli.documents import SCHEMA
 from lfsd_cli.errors import ExitCode
 from lfsd_cli.pictures import grid, grid_path, plan_paths
 from lfsd_cli.progress import Narrator
-from store.errors import UsageError
 
 if TYPE_CHECKING:
     from lfsd.generate import Picture
@@ -94,6 +93,7 @@ def gen(
     A token in the prompt, as a whole word, brings its concept; several may stand together.
     """
     from lfsd.lifelong import LifelongModel
+    from store.errors import UsageError
 
     if live is not None and not live.absolute().parent.is_dir():
         raise UsageError(f"--live {live}: there is no folder {live.parent}", f"mkdir {live.parent}")

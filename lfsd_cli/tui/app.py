@@ -79,8 +79,8 @@ class LfsdApp(App[None]):
         self._turn = 0
 
     def on_mount(self) -> None:
-        """Read the store; the first room is on the screen meanwhile."""
-        self.action_reload()
+        """Read the store once the first room is on the screen."""
+        self.call_after_refresh(self.action_reload)
 
     # ---- the store ----------------------------------------------------------------------------
     def action_reload(self) -> None:

@@ -6,7 +6,7 @@ Half of the space is trained to know one subject again in another scene, pose an
 proxy that its pictures must be nearest to, among the proxies of all subjects); the other half to know the scene. The whole is contrasted with whole
 captions, so it remains an ordinary CLIPModel. Its text tower becomes the start of the diffusion model's text encoder.
 With --patches 0.5 it sees a random half of each picture's patches, and twice as many pictures in the same time (FLIP, arXiv
-2212.00794); a shorter run on whole pictures comes after it.
+2212.00794); in the last quarter of the time they are whole again.
 """
 
 import re
@@ -23,7 +23,7 @@ from recipes.pocket.arguments import parse
 from recipes.pocket.muon import Muon
 from recipes.pocket.scenes import SCENES
 from recipes.pocket.tokenizer import LENGTH
-from recipes.pocket.training import Stage, load_into, share
+from recipes.pocket.training import Budget, Stage, load_into, share
 from recipes.pocket.world import Rows, World
 
 HALF = models.PROJECTION // 2
@@ -147,11 +147,19 @@ def _optimisers(model: torch.nn.Module, contrast: Contrast) -> tuple[torch.optim
     )
 
 
-def _some_patches(module: torch.nn.Module, given: object, states: Tensor, share: float) -> Tensor:
-    """The class token and a random share of the patches of [b, 1 + patches, width]."""
-    b, n, width = states.shape
-    kept = torch.rand(b, n - 1, device=states.device).argsort(1)[:, : round(share * (n - 1))] + 1
-    return torch.cat([states[:, :1], states.gather(1, kept[..., None].expand(-1, -1, width))], 1)
+class SomePatches:
+    """A forward hook on the embeddings: the class token and a random share of the patches go on."""
+
+    share = 1.0
+
+    def __call__(self, module: torch.nn.Module, given: object, states: Tensor) -> Tensor:
+        """[b, 1 + patches, width] -> [b, 1 + share * patches, width]."""
+        if self.share == 1:
+            return states
+        b, n, width = states.shape
+        order = torch.rand(b, n - 1, device=states.device).argsort(1) + 1
+        kept = order[:, : round(self.share * (n - 1)), None].expand(-1, -1, width)
+        return torch.cat([states[:, :1], states.gather(1, kept)], 1)
 
 
 def main() -> None:
@@ -179,10 +187,8 @@ def main() -> None:
     phrases = [(p, i) for i, name in enumerate(world.scenes) for p in SCENES[name][1]]
     model = models.judge(tokenizer).to(device)
     resumed = load_into(model, checkpoint)
-    if args.patches < 1:
-        model.vision_model.embeddings.register_forward_hook(
-            partial(_some_patches, share=args.patches)
-        )
+    seen = SomePatches()
+    model.vision_model.embeddings.register_forward_hook(seen)
     ids = token_ids(tokenizer, [p for p, _ in phrases]).to(device)
     contrast = Contrast(
         model, ids, torch.tensor([i for _, i in phrases], device=device), len(world.subjects)
@@ -194,7 +200,10 @@ def main() -> None:
     )
     stage.log(resumed=int(resumed), parameters=sum(p.numel() for p in model.parameters()))
 
+    budget = Budget(args.minutes)
+
     def losses(step: int) -> dict[str, Tensor]:
+        seen.share = args.patches if budget.fraction < 0.75 else 1.0
         at = torch.randint(n, (args.batch,), device=device)
         picture = _weather(bank[at].float() / 255, generator) * 2 - 1
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):

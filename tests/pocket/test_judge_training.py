@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from recipes.pocket.models import PROJECTION
 from recipes.pocket.muon import Muon
-from recipes.pocket.train_judge import HALF, Contrast, _optimisers, _some_patches
+from recipes.pocket.train_judge import HALF, Contrast, SomePatches, _optimisers
 
 
 class _Tower(torch.nn.Module):
@@ -24,7 +24,10 @@ class _Tower(torch.nn.Module):
 
 def test_half_of_the_patches_keep_the_class_token_and_no_patch_twice() -> None:
     states = torch.arange(17.0).view(1, 17, 1).expand(3, 17, 4)
-    found = _some_patches(torch.nn.Identity(), (), states, share=0.5)
+    hook = SomePatches()
+    assert hook(torch.nn.Identity(), (), states) is states
+    hook.share = 0.5
+    found = hook(torch.nn.Identity(), (), states)
     assert found.shape == (3, 9, 4)
     assert (found[:, 0] == 0).all()
     patches = found[:, 1:, 0]
