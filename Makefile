@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help venv demo test lint format bench-lifelong clean
+.PHONY: help venv demo test lint format bench-lifelong docs/commands.md clean
 
 help:
 	@echo "make demo    learn two bundled subjects and draw them (pictures in ./lfsd-demo/)"
@@ -36,6 +36,9 @@ lint: venv
 bench-lifelong: venv
 	$(BIN)/python -m benchmarks.lifelong --protocol short --out build/bench-lifelong
 	$(BIN)/python -m benchmarks.lifelong.report build/bench-lifelong
+
+docs/commands.md: venv
+	$(BIN)/python -m lfsd_cli.manual > $@
 
 format: venv
 	$(BIN)/ruff check --fix .

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from lfsd_cli import completion
 from lfsd_cli.context import Call, register
 from lfsd_cli.documents import SCHEMA, session_row
 from lfsd_cli.errors import ExitCode
@@ -28,7 +29,12 @@ def add(app: typer.Typer) -> None:
 
 def rm(
     call: Call,
-    token: Annotated[str, typer.Argument(metavar="TOKEN", help="The concept's token.")],
+    token: Annotated[
+        str,
+        typer.Argument(
+            metavar="TOKEN", help="The concept's token.", autocompletion=completion.tokens
+        ),
+    ],
 ) -> None:
     """Remove a concept from use.
 

@@ -10,7 +10,6 @@ With --patches 0.5 it sees a random half of each picture's patches, and twice as
 """
 
 import re
-from functools import partial
 
 import numpy as np
 import torch

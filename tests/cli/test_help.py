@@ -3,14 +3,18 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
+from lfsd_cli import manual
 from lfsd_cli.errors import MEANING, ExitCode
 from lfsd_cli.main import build
 from tests.cli.conftest import Run
+
+ROOT = Path(__file__).parents[2]
 
 
 def _commands() -> dict[str, Any]:
@@ -62,6 +66,20 @@ def test_the_examples_parse(run: Run) -> None:
                 typed = line.split(f"lfsd {verb}")[1].split("    ")[0]
                 used = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", typed))
                 assert used <= known, f"{line.strip()}: {used - known}"
+
+
+def test_the_page_of_commands_is_what_help_says() -> None:
+    written = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    assert written == manual.page(), "run: make docs/commands.md"
+    for verb in VERBS:
+        assert f"## lfsd {verb}\n" in written
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for verb in VERBS:
+        short = verb.removeprefix("store ")  # in its table one row names several
+        assert f"lfsd {verb}" in readme or f"`{short}`" in readme, f"README: lfsd {verb}"
 
 
 def test_every_exit_code_has_a_meaning(run: Run) -> None:
