@@ -18,7 +18,7 @@ from diffusers import StableDiffusionPipeline
 from peft import LoraConfig
 from torch.nn import functional as F
 
-from lfsd.adapter import Adapter
+from lfsd.adapter import Adapter, fitted, layer_pattern
 from lfsd.base import BaseModel
 from lfsd.context import ConceptContext
 from lfsd.generate import generate, latent_shape
@@ -32,13 +32,15 @@ from lfsd.tokens import insert_token
 PROMPT = "a photo of a cat"
 
 
-def plain_lora(folder: Path, batch: int, steps: int) -> Callable[[], float]:
-    """The loop of diffusers' own LoRA example: one batch, text encoded each step, AdamW."""
+def plain_lora(folder: Path, layers: str, batch: int, steps: int) -> Callable[[], float]:
+    """The loop of diffusers' own LoRA example: one batch, text encoded each step, AdamW.
+
+    `layers` are those that ours adapts, so that both train the same matrices.
+    """
     pipeline = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
     unet, s = pipeline.unet, Settings()
     unet.requires_grad_(False)
-    targets = ["to_q", "to_k", "to_v", "to_out.0"]
-    unet.add_adapter(LoraConfig(r=s.rank, lora_alpha=s.alpha, target_modules=targets))
+    unet.add_adapter(LoraConfig(r=s.rank, lora_alpha=s.alpha, target_modules=layers))
     trained = [p for p in unet.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=1e-4)
     side = unet.config.sample_size
@@ -146,8 +148,10 @@ def main() -> None:
     args = parser.parse_args()
     folder = args.base or locate_base("pocket")
     batch = Settings().batch
+    chosen = fitted(Settings(), BaseModel.load(str(folder), device="cpu"))
+    layers = layer_pattern(chosen.targets or ())
     ways = {
-        "LoRA, diffusers + peft": plain_lora(folder, batch, args.steps),
+        "LoRA, diffusers + peft": plain_lora(folder, layers, batch, args.steps),
         "ours, no DFKD": our_training(folder, args.photos, args.steps, distill=False),
         "ours, DFKD": our_training(folder, args.photos, args.steps, distill=True),
     }

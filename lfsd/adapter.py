@@ -1,7 +1,7 @@
 """The lifelong LoRA adapter: one trainable student and one frozen teacher on the same UNet."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -22,6 +22,27 @@ _PATTERNS = {
     "ff": r".*\.ff\.net\.(0\.proj|2)",
     "resnet": r".*\.resnets\.\d+\.(conv1|conv2)",
 }
+ATTENTION, EVERYTHING = ("attn1", "attn2"), tuple(_PATTERNS)
+FULL_WIDTH = 320
+"""Channels at the first level of Stable Diffusion's UNets; defaults are made for these."""
+
+
+def fitted(settings: Settings, base: BaseModel) -> Settings:
+    """`settings` with `targets` chosen by the base where they name none."""
+    if settings.targets is not None:
+        return settings
+    return settings.changed(targets=ATTENTION if width(base) >= FULL_WIDTH else EVERYTHING)
+
+
+def layer_pattern(targets: Sequence[str]) -> str:
+    """What the names of the adapted layers match: peft's `target_modules`."""
+    return "|".join(f"({_PATTERNS[target]})" for target in targets)
+
+
+def width(base: BaseModel) -> int:
+    """The UNet's channels at its first level."""
+    channels: int = base.unet.config.block_out_channels[0]
+    return channels
 
 
 class Adapter:
@@ -36,11 +57,11 @@ class Adapter:
     """
 
     def __init__(self, base: BaseModel, settings: Settings) -> None:
-        self.base, self.settings = base, settings
+        self.base, self.settings = base, fitted(settings, base)
         config = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.alpha,
-            target_modules="|".join(f"({_PATTERNS[t]})" for t in settings.targets),
+            target_modules=layer_pattern(self.settings.targets or ()),
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)

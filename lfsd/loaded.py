@@ -54,11 +54,11 @@ class LoadedModel:
         self, session: Session, settings: Settings | None = None
     ) -> "tuple[BaseModel, Adapter]":
         """Base and adapter with the tokens and weights of `session`."""
-        from lfsd.adapter import Adapter
+        from lfsd.adapter import Adapter, fitted
         from lfsd.tokens import set_tokens
 
         base = self.base()
-        settings = self._lifelong_settings(settings or Settings(), ignore, session)
+        settings = fitted(self._lifelong_settings(settings or Settings(), ignore, session), base)
         wanted = [getattr(settings, name) for name in SHAPE]
         if self._adapter is not None:
             if wanted != [getattr(self._adapter.settings, name) for name in SHAPE]:

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from lfsd import checkpoint as saved
-from lfsd.adapter import Adapter, Guard
+from lfsd.adapter import FULL_WIDTH, Adapter, Guard, width
 from lfsd.base import BaseModel
 from lfsd.data import Draw, PhotoLatents, draw_batch, draw_pool, seeded
 from lfsd.distill import Pool, kd_loss
@@ -36,10 +36,10 @@ def usual_rate(base: BaseModel) -> float:
     """The adapter's learning rate when the settings name none.
 
     Adam moves every weight alike, so what a step changes in a layer's output grows with its width
-    (arXiv 2203.03466) and a narrow UNet bears a higher rate. In proportion to the width was too
-    much on a UNet of 32 channels: in one trial of five sessions the first lost their shapes.
+    (arXiv 2203.03466): the rate is in proportion to 1 / width for a UNet narrower than Stable
+    Diffusion's.
     """
-    return 2e-4 * max(1.0, 320 / base.unet.config.block_out_channels[0]) ** 0.5
+    return 2e-4 * max(1.0, FULL_WIDTH / width(base))
 
 
 @dataclass(frozen=True)

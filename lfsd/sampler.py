@@ -31,8 +31,8 @@ class Sampling:
     sampler: Literal["dpm++", "ddim"] = "dpm++"
     negative: str = ""
     icgen: Literal["attend", "canvas", "off"] = "attend"
-    context_strength: float = 0.5
-    context_fraction: float = 0.6
+    context_strength: float = 1.0
+    context_fraction: float = 1.0
     context_masked: bool = True
     batch: int = 4
     """Pictures per forward; halved by itself when memory runs out."""

@@ -20,13 +20,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     # the adapter
-    rank: int = 16
+    rank: int = 32
     """LoRA rank; fixed by the first session of a store, because there is one adapter for life."""
-    alpha: float = 16.0
+    alpha: float = 32.0
     """LoRA alpha; the update is scaled by alpha / rank."""
-    targets: tuple[str, ...] = ("attn1", "attn2")
-    """UNet blocks with LoRA: "attn1" (self), "attn2" (cross), "ff" (feed-forward),
-    "resnet" (convolutions)."""
+    targets: tuple[str, ...] | None = None
+    """UNet blocks with LoRA: "attn1" (self), "attn2" (cross), "ff" (feed-forward), "resnet"
+    (convolutions). None: attention for a UNet as wide as Stable Diffusion's (320 channels at its
+    first level), all four for a narrower one, whose attention alone is too small to hold a subject.
+    What was chosen is stored with the session."""
 
     # the loop
     steps: int = 200
@@ -37,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Batches per optimiser step."""
     lr_adapter: float | None = None
     """Learning rate of the LoRA matrices. None: 2e-4 for a UNet as wide as Stable Diffusion's (320
-    channels at its first level), more for a narrower one, by the square root."""
+    channels at its first level), in proportion more for a narrower one."""
     lr_token: float = 5e-3
     """Learning rate of the new token's embedding row(s)."""
     lr_schedule: Literal["constant", "cosine"] = "cosine"
@@ -54,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # data-free knowledge distillation
     distill: bool = True
     """Use L_KD at all."""
-    distill_weight: float = 3.0
+    distill_weight: float = 2.0
     """The weight of L_KD in the loss."""
     distill_steps: int = 25
     """Steps of the DDPM trajectory (the paper's 25)."""
@@ -113,9 +115,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Which photos become contexts."""
     icgen: Literal["attend", "canvas", "off"] = "attend"
     """How generation uses them."""
-    context_strength: float = 0.5
+    context_strength: float = 1.0
     """0 leaves contexts out, 1 attends to them as to the picture itself."""
-    context_fraction: float = 0.6
+    context_fraction: float = 1.0
     """Share of the sampling steps, from the start, that see the contexts."""
     context_mask: Mask = "saliency"
     """Which of a context's tokens count."""
@@ -148,7 +150,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "pool_size": self.pool_size >= 1,
             "token_rows": 1 <= self.token_rows <= 8,
             "contexts": self.contexts >= 0,
-            "targets": bool(self.targets) and set(self.targets) <= TARGETS,
+            "targets": self.targets is None
+            or (bool(self.targets) and set(self.targets) <= TARGETS),
             "guidance_dropout": 0 <= self.guidance_dropout <= 1,
             "composites": 0 <= self.composites <= 1,
             "flip": 0 <= self.flip <= 1,

@@ -51,6 +51,7 @@ class Lesson:
         self._show_photos()
         self.on_event(Stage("base"))
         base, adapter = self.model.stand_at(self.parent, self.settings)
+        self.settings = adapter.settings
         if self.main:
             self._require_space(adapter)
         earlier = [(c.token, c.class_noun) for c in self.store.concepts()]

@@ -26,7 +26,7 @@ from recipes.pocket.training import Budget, Stage, load_into, share
 from recipes.pocket.world import Rows, World
 
 HALF = models.PROJECTION // 2
-TEXT_EVERY = 5  # steps: captions cost as much as pictures, and have far less to tell
+TEXT_EVERY = 2  # steps: captions cost as much as pictures, and have far less to tell
 TEXT_LOSSES = ("caption", "words")
 
 
@@ -108,11 +108,17 @@ class Contrast:
         logits = scale[0] * F.normalize(image, dim=-1) @ F.normalize(whole, dim=-1).T
         # a row that shows the same subject under another name is neither a right nor a wrong answer
         unfair = (subject[:, None] == subject[None]) & (same_words == 0)
-        named = (scale[1] * mine @ halves(what)[0].T).masked_fill(unfair, -1e4)
+        # what a caption calls its subject must be heard alone and within the whole caption
+        named, heard = (
+            multi_positive(
+                (scale[1] * mine @ halves(text)[0].T).masked_fill(unfair, -1e4), same_words
+            )
+            for text in (what, whole)
+        )
         return losses | {
             "caption": multi_positive(logits, same_caption)
             + multi_positive(logits.T, same_caption),
-            "words": multi_positive(named, same_words),
+            "words": named + heard,
         }
 
 

@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 import torch
 
+from lfsd.adapter import ATTENTION, EVERYTHING, fitted
 from lfsd.base import BaseModel
 from lfsd.data import draw_pool, seeded
 from lfsd.errors import UsageError
@@ -88,11 +89,21 @@ def test_loss_weights_have_mean_one_and_favour_the_subject() -> None:
     assert weights[0, 0, 0] == pytest.approx(10 * float(weights[0, 3, 3]))
 
 
-@pytest.mark.parametrize(("width", "rate"), [(320, 2e-4), (80, 4e-4), (640, 2e-4)])
+@pytest.mark.parametrize(("width", "rate"), [(320, 2e-4), (80, 8e-4), (640, 2e-4)])
 def test_a_narrow_unet_learns_at_a_higher_rate(width: int, rate: float) -> None:
     config = SimpleNamespace(block_out_channels=(width, 2 * width))
     base = SimpleNamespace(unet=SimpleNamespace(config=config))
     assert usual_rate(cast(BaseModel, base)) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(("width", "targets"), [(320, ATTENTION), (32, EVERYTHING)])
+def test_a_narrow_unet_adapts_its_convolutions_too(width: int, targets: tuple[str, ...]) -> None:
+    base = cast(
+        BaseModel,
+        SimpleNamespace(unet=SimpleNamespace(config=SimpleNamespace(block_out_channels=(width,)))),
+    )
+    assert fitted(Settings(), base).targets == targets
+    assert fitted(Settings(targets=("ff",)), base).targets == ("ff",), "who names them is heard"
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0])
