@@ -1,5 +1,6 @@
 """Every session in a subspace of its own, in the manner of orthogonal adaptation (2312.02432)."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,8 @@ from lfsd.data import seeded
 from lfsd.loop import Loop
 from lfsd.settings import Settings
 
+A = "lora_A.weight"
+
 
 @dataclass
 class BlockLoop(Loop):
@@ -28,7 +31,7 @@ class BlockLoop(Loop):
         super().__post_init__()
         self.hooks = []
         for key, parameter in self.adapter.named():
-            if key.endswith("lora_A.weight"):
+            if key.endswith(A):
                 parameter.requires_grad_(False)
             else:
                 # AdamW leaves an entry alone, bit for bit, whose gradient was 0 from the start
@@ -48,8 +51,9 @@ class BlockLoop(Loop):
 class Orthogonal(Learner):
     """One adapter of rank sessions x block: session k owns block k, its lora_A rows are fixed.
 
-    In a layer of width d no more than d rows can be orthogonal, so a session gets at most
-    d // sessions of them there; the block's other rows stay 0 and learn nothing.
+    In a layer of width d (of a convolution: all it sees at once) no more than d rows can be
+    orthogonal, so a session gets at most d // sessions of them there; the block's other rows stay 0
+    and learn nothing.
     """
 
     block = 0
@@ -64,14 +68,15 @@ class Orthogonal(Learner):
         super().__init__(base, settings, sessions, weight)
         state = self.adapter.state()
         for key in state:
-            if key.endswith("lora_A.weight"):
-                state[key] = self.basis(key, *state[key].shape)
+            if key.endswith(A):
+                rank, *width = state[key].shape
+                state[key] = self.basis(key, rank, math.prod(width)).reshape(rank, *width)
         self.adapter.load(state)
 
     def shaped(self, settings: Settings) -> Settings:
         """The rank that all sessions need together, at the same scale as the others' adapters."""
         probe = Adapter(self.base, settings.changed(rank=1))
-        widest = max(layer.in_features for layer in probe.layers.values())
+        widest = max(p.flatten(1).shape[1] for k, p in probe.named() if k.endswith(A))
         probe.detach()
         self.block = min(settings.rank, max(1, widest // len(self.sessions)))
         rank = self.block * len(self.sessions)
@@ -81,8 +86,9 @@ class Orthogonal(Learner):
     def basis(self, key: str, rank: int, width: int) -> np.ndarray:
         """A layer's lora_A [rank,width]: the sessions' blocks of orthogonal rows."""
         rng = seeded(self.settings.seed, "basis", key)
-        rows = torch.linalg.qr(torch.randn(width, width, generator=rng))[0]
         each = min(self.block, width // len(self.sessions))
+        needed = max(1, each * len(self.sessions))
+        rows = torch.linalg.qr(torch.randn(width, needed, generator=rng))[0].T
         found = torch.zeros(rank, width)
         for k in range(len(self.sessions)):
             found[k * self.block : k * self.block + each] = rows[k * each : (k + 1) * each]

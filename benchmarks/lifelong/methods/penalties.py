@@ -92,9 +92,11 @@ class CLoraLoop(Loop):
         self.touched = any(bool(update.any()) for update in self.before)
 
     def updates(self, name: str) -> list[Tensor]:
-        """Every layer's update of the base's weight."""
+        """Every layer's update of the base's weight; a convolution's as a matrix."""
         return [
-            layer.scaling[name] * layer.lora_B[name].weight @ layer.lora_A[name].weight
+            layer.scaling[name]
+            * layer.lora_B[name].weight.flatten(1)
+            @ layer.lora_A[name].weight.flatten(1)
             for layer in self.adapter.layers.values()
         ]
 
