@@ -260,7 +260,9 @@ def nobody_reads(folder: Path) -> Iterator[None]:
     Every process that has them open holds LMDB's own lock, shared, on the first byte of its reader
     table. The table is emptied: it counts transactions, and another file counts them anew.
     """
-    fd = os.open(folder / "lock.mdb", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    table = folder / "lock.mdb"
+    with disk_errors("opening", table):
+        fd = os.open(table, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
@@ -270,7 +272,8 @@ def nobody_reads(folder: Path) -> Iterator[None]:
                 "close it (lfsd tui?), then run the same command again",
             ) from None
         yield
-        os.ftruncate(fd, 0)
+        with disk_errors("emptying", table):
+            os.ftruncate(fd, 0)
     finally:
         os.close(fd)
 

@@ -55,7 +55,8 @@ def mend(home: Path, plan: "Plan") -> Path | None:
         write_format(home, plan.info, home / "tmp")
     if any(path.is_file() for path in aside.rglob("*")):
         return aside
-    aside.rmdir()
+    with disk_errors("repairing", home):
+        aside.rmdir()
     return None
 
 
@@ -95,7 +96,7 @@ def _rebuild(home: Path, plan: "Plan", aside: Path) -> None:
             fsync_folder(aside / "records")
         (draft / "data.mdb").replace(folder / "data.mdb")
         fsync_folder(folder)
-    shutil.rmtree(draft)
+    shutil.rmtree(draft, ignore_errors=True)  # the next writer sweeps up what is left
 
 
 def _second_name(path: Path, other: Path) -> None:

@@ -17,6 +17,7 @@ import lmdb
 from store.codec import unseal
 from store.env import Table, place
 from store.errors import StoreCorruptError
+from store.files import disk_errors
 
 T = TypeVar("T")
 
@@ -55,10 +56,12 @@ def salvage(folder: Path) -> Salvaged:
     found = Salvaged()
     package = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    child = subprocess.Popen(
-        [sys.executable, "-m", "store.salvage", str(folder)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+    with disk_errors("reading", folder):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "store.salvage", str(folder)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+        )  # fmt: skip
     try:
         out, _ = child.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:

@@ -58,7 +58,7 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where the pictures go.")
     ] = Path("lfsd-demo"),
-    steps: Annotated[int | None, typer.Option("--steps", help="Training steps a session.")] = None,
+    steps: Annotated[int, typer.Option("--steps", help="Training steps a session.")] = 120,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")
     ] = False,
@@ -126,12 +126,12 @@ def prompts(samples: list[Sample]) -> list[tuple[str, str]]:
 
 
 def _learn(
-    model: "LifelongModel", narrator: Narrator, sample: Sample, steps: int | None, out: Path
+    model: "LifelongModel", narrator: Narrator, sample: Sample, steps: int, out: Path
 ) -> dict[str, object]:
     from lfsd.settings import Settings
 
     narrator.say(f"learning {sample.token}: {sample.name} ({sample.class_noun})")
-    settings = Settings() if steps is None else Settings(steps=steps)
+    settings = Settings(steps=steps)
     folder = Path(str(files("lfsd") / "samples" / sample.name))
     session = model.learn(
         [folder],

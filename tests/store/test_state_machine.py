@@ -2,14 +2,14 @@
 
 import shutil
 import tempfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from store import NewConcept, NotFoundError, Row, Store, UsageError
+from store import NewConcept, NotFoundError, Row, Store, UsageError, commit
 from store.backup import backup, restore
 from store.collect import collect
 from store.trash import restore_trash
@@ -24,6 +24,8 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.ticks = 0
+        self.real_now, commit.now = commit.now, self.tick
         shm = Path("/dev/shm")
         self.folder = tempfile.mkdtemp(dir=shm if shm.is_dir() else None)
         self.store = Store.create(Path(self.folder) / "home", BASE)
@@ -34,7 +36,14 @@ class Model(RuleBasedStateMachine):
         self.trashed: set[str] = set()
         self.seed = 0
 
+    def tick(self) -> str:
+        """A clock of its own: equal changes in one millisecond would be one session."""
+        self.ticks += 1
+        time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=self.ticks)
+        return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
     def teardown(self) -> None:
+        commit.now = self.real_now
         self.store.close()
         shutil.rmtree(self.folder)
 
