@@ -53,6 +53,14 @@ def fill(home: Path, concepts: int) -> float:
     return time.perf_counter() - began
 
 
+def filled(folder: Path, concepts: int) -> Path:
+    """The store of so many concepts in `folder`, filled if it is not there yet."""
+    home = folder / str(concepts)
+    if not Store.exists(home):
+        print(f"{concepts} concepts: filled in {fill(home, concepts):.1f} s")
+    return home
+
+
 def command(home: Path, words: str) -> float:
     """Run one command to its end; returns its seconds of processor time."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -97,10 +105,8 @@ def main() -> None:
     found: dict[str, dict[str, float]] = {}
     with ExitStack() as stack:
         folder = wanted.folder or stack.enter_context(tempfile.TemporaryDirectory())
-        homes = {n: Path(folder) / str(n) for n in (wanted.few, wanted.many)}
+        homes = {n: filled(Path(folder), n) for n in (wanted.few, wanted.many)}
         for n, home in homes.items():
-            if not Store.exists(home):
-                print(f"{n} concepts: filled in {fill(home, n):.1f} s")
             size = (home / "records" / "data.mdb").stat().st_size
             print(f"{n} concepts: records {size / 1e6:.1f} MB")
         for words in COMMANDS:

@@ -19,7 +19,7 @@ from pathlib import Path
 from PIL import Image
 from textual.pilot import Pilot
 
-from benchmarks.store_scale import fill
+from benchmarks.store_scale import filled
 from lfsd_cli.tui.app import LfsdApp
 from lfsd_cli.tui.drawing import Drawing
 from lfsd_cli.tui.job import Changed, Job, State
@@ -102,9 +102,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        home = (asked.folder or Path(scratch)) / f"concepts-{asked.concepts}"
-        if not home.exists():
-            fill(home, asked.concepts)
+        home = filled(asked.folder or Path(scratch), asked.concepts)
         for name, times in asyncio.run(measure(home, asked.seconds)).items():
             longest = ", ".join(f"{t:.0f} {who}" for t, who in sorted(times, reverse=True)[:3])
             over = sum(t > 50 for t, _ in times)

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.store_scale import fill
+from benchmarks.store_scale import filled
 
 SIZE = (140, 45)
 
@@ -50,14 +50,14 @@ def ours(home: str) -> None:
     def run(app: LfsdApp) -> None:
         def painted() -> None:
             tell("paint")
-            filled()
+            wait_for_concepts()
 
-        def filled() -> None:
+        def wait_for_concepts() -> None:
             if app.screen.query_one("#concepts", DataTable).row_count:
                 tell("filled")
                 app.exit()
             else:
-                app.set_timer(0.01, filled)
+                app.set_timer(0.01, wait_for_concepts)
 
         app.call_later(lambda: app.screen.call_after_refresh(painted))
         App.run(app, headless=True, size=SIZE)
@@ -98,9 +98,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        home = (asked.folder or Path(scratch)) / f"concepts-{asked.concepts}"
-        if not home.exists():
-            fill(home, asked.concepts)
+        home = filled(asked.folder or Path(scratch), asked.concepts)
         starts = [(start("--empty"), start("--ours", str(home))) for _ in range(asked.rounds)]
     least = min(found["paint"] for found, _ in starts)
     for moment in ("paint", "filled"):

@@ -7,6 +7,8 @@ with a traceback at the first broken promise.
 import os
 import shutil
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.store.faults import Counter, faults
@@ -14,15 +16,15 @@ from tests.store.kill_loop import die
 from tests.store.upkeep import UPKEEP, check_after, ever_known, known
 
 
-def killed_at(root: Path, n: int, operation: str) -> bool:
-    """Run an operation in a child that is killed at its call n; returns whether it was."""
+def killed_at(n: int, run: Callable[[], object]) -> bool:
+    """Run something in a child that is killed at its call n; returns whether it was."""
     child = os.fork()
     if child == 0:
         with faults(Counter(n, die)):
-            UPKEEP[operation][1](root)
+            run()
         os._exit(0)
     _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or status == 0, f"{operation}: the child failed at call {n}"
+    assert os.WIFSIGNALED(status) or status == 0, f"the child failed at call {n}"
     return os.WIFSIGNALED(status)
 
 
@@ -37,7 +39,7 @@ def loop(folder: Path, operation: str) -> None:
         n += 1
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(template, root)
-        killed = killed_at(root, n, operation)
+        killed = killed_at(n, partial(UPKEEP[operation][1], root))
         check_after(root, before, sessions, operation)
     sys.stdout.write(f"{operation} {n - 1}\n")
 

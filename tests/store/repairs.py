@@ -1,16 +1,15 @@
 """A damaged store, and what a repair of it must keep whatever stops it."""
 
-import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 from store import Store
 from store.repair import repair
 from store.verify import verify_home
-from tests.store.faults import Counter, faults
 from tests.store.helpers import state
-from tests.store.kill_loop import die
+from tests.store.kill_upkeep import killed_at
 from tests.store.test_repair import DAMAGE, contents, make, seen
 
 #: between them, every kind of thing that a repair makes anew
@@ -39,17 +38,6 @@ def check_repair(root: Path, before: object, broken: set[str]) -> None:
     assert repair(home).steps == []
 
 
-def _killed_at(home: Path, n: int) -> bool:
-    child = os.fork()
-    if child == 0:
-        with faults(Counter(n, die)):
-            repair(home)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or status == 0, f"the child failed at call {n}"
-    return os.WIFSIGNALED(status)
-
-
 def kill_loop(folder: Path, damage: str) -> int:
     """Kill a repair at each of its calls in turn; returns how many there are."""
     template, root = folder / "template", folder / "root"
@@ -62,7 +50,7 @@ def kill_loop(folder: Path, damage: str) -> int:
         n += 1
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(template, root)
-        killed = _killed_at(root / "home", n)
+        killed = killed_at(n, partial(repair, root / "home"))
         check_repair(root, before, broken)
     return n - 1
 

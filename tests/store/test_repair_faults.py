@@ -1,19 +1,15 @@
 """A repair killed or failing at every call: no copy is lost, and the next repair ends it."""
 
-import errno
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from store import LfsdError, ResourceError
 from store.repair import repair
-from tests.store.faults import Counter, faults
+from tests.store.failing import every_call_failing
 from tests.store.helpers import REPO
 from tests.store.repairs import REPAIRED, check_repair, prepare_repair
-from tests.store.test_crash import strike
 from tests.store.test_repair import contents
 
 
@@ -36,18 +32,11 @@ def test_every_call_failing(tmp_path: Path, damage: str, lasting: bool) -> None:
     template, root = tmp_path / "template", tmp_path / "root"
     before = prepare_repair(template, damage)
     broken = contents(template / "home")
-    refused = 0
-    for n in range(1, 500):
-        shutil.rmtree(root, ignore_errors=True)
-        shutil.copytree(template, root)
-        with faults(Counter(n, strike((errno.ENOSPC, errno.EIO)[n % 2]), lasting)) as counter:
-            try:
-                repair(root / "home")
-            except LfsdError as error:
-                refused += 1
-                assert isinstance(error, ResourceError), repr(error)
-                assert "\n" not in error.message
-        check_repair(root, before, broken)
-        if not counter.struck:
-            break
-    assert not counter.struck and refused >= 3
+    refused = every_call_failing(
+        template,
+        root,
+        lasting,
+        lambda: repair(root / "home"),
+        lambda: check_repair(root, before, broken),
+    )
+    assert refused >= 3

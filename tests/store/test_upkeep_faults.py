@@ -1,18 +1,14 @@
 """gc, compact, backup and restore, killed or failing at every call: what is known stays known."""
 
-import errno
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from store import LfsdError, ResourceError
-from tests.store.faults import Counter, faults
+from tests.store.failing import every_call_failing
 from tests.store.helpers import REPO
-from tests.store.test_crash import strike
 from tests.store.upkeep import UPKEEP, check_after, ever_known, known
 
 
@@ -37,22 +33,14 @@ def test_every_call_failing(tmp_path: Path, operation: str, lasting: bool) -> No
     template.mkdir()
     prepare(template)
     before, sessions = known(template / "home"), ever_known(template / "home")
-    refused = 0
-    for n in range(1, 500):
-        shutil.rmtree(root, ignore_errors=True)
-        shutil.copytree(template, root)
-        # Both errors, turn about: every call meets one of them, half of the calls the other.
-        with faults(Counter(n, strike((errno.ENOSPC, errno.EIO)[n % 2]), lasting)) as counter:
-            try:
-                run(root)
-            except LfsdError as error:
-                refused += 1
-                assert isinstance(error, ResourceError), repr(error)
-                assert "\n" not in error.message
-        check_after(root, before, sessions, operation)
-        if not counter.struck:
-            break
-    assert not counter.struck and refused >= 3
+    refused = every_call_failing(
+        template,
+        root,
+        lasting,
+        lambda: run(root),
+        lambda: check_after(root, before, sessions, operation),
+    )
+    assert refused >= 3
 
 
 def test_a_kill_loop_of_a_few_seconds(tmp_path: Path) -> None:
