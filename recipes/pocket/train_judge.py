@@ -22,7 +22,7 @@ from recipes.pocket.arguments import parse
 from recipes.pocket.muon import Muon
 from recipes.pocket.scenes import SCENES
 from recipes.pocket.tokenizer import LENGTH
-from recipes.pocket.training import Budget, Stage, load_into, share
+from recipes.pocket.training import Stage, load_into, share
 from recipes.pocket.world import Rows, World
 
 HALF = models.PROJECTION // 2
@@ -205,10 +205,8 @@ def main() -> None:
     )
     stage.log(resumed=int(resumed), parameters=sum(p.numel() for p in model.parameters()))
 
-    budget = Budget(args.minutes)
-
     def losses(step: int) -> dict[str, Tensor]:
-        seen.share = args.patches if budget.fraction < 0.75 else 1.0
+        seen.share = args.patches if stage.fraction < 0.75 else 1.0
         at = torch.randint(n, (args.batch,), device=device)
         picture = _weather(bank[at].float() / 255, generator) * 2 - 1
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):

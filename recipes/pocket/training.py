@@ -45,6 +45,7 @@ class Stage:
     rate: float
     warmup: int = 200
     decay: float = 0.999
+    fraction: float = 0.0  # of the minutes that are over, while it runs
 
     def run(self, losses: Callable[[int], dict[str, Tensor]]) -> None:
         """Train until the minutes or steps are over; `losses(step)` gives "loss" and figures worth logging."""
@@ -54,7 +55,8 @@ class Stage:
         averages = {file: Average(module, self.decay) for file, module in self.kept.items()}
         budget, sums, since = Budget(self.args.minutes), dict[str, Tensor](), 0
         for step in budget.steps(self.args.limit):
-            set_rate(groups, learning_rate(self.rate, step, budget.fraction, self.warmup))
+            self.fraction = budget.fraction
+            set_rate(groups, learning_rate(self.rate, step, self.fraction, self.warmup))
             found = losses(step)
             for optimiser in self.optimisers:
                 optimiser.zero_grad()
@@ -70,7 +72,7 @@ class Stage:
             if step % LOG_EVERY == LOG_EVERY - 1:
                 means = {k: float(v) / since for k, v in sums.items()}
                 samples = (step + 1) * self.args.batch
-                self.log(step=step + 1, samples=samples, fraction=budget.fraction, **means)
+                self.log(step=step + 1, samples=samples, fraction=self.fraction, **means)
                 sums, since = {}, 0
             if step % SAVE_EVERY == SAVE_EVERY - 1:
                 self._save(averages)
