@@ -7,7 +7,7 @@ import numpy as np
 from lfsd.photo_files import FloatArray
 
 TIGHTEST_CROP = 0.4  # of the shorter side: a wrong mask must not cost most of the photo
-SUBJECT_MARGIN = 1.4  # side of the crop / longer side of the subject's box
+SUBJECT_MARGIN = 1.2  # side of the crop / longer side of the subject's box
 
 
 def choose_crop(

@@ -76,7 +76,7 @@ class LifelongModel(LoadedModel):
         class_noun: str,
         captions: Path | None = None,
         *,
-        resolution: int | None = None,
+        settings: Settings | None = None,
         strict: bool = False,
     ) -> "Intake":
         """What `learn` would use and refuse; nothing is learned. Raises as `learn` would."""
@@ -85,9 +85,14 @@ class LifelongModel(LoadedModel):
         self._check_token(token)
         if not class_noun.strip():
             raise UsageError("the class is empty", "name it plainly: --class dog")
-        side = resolution or native_resolution(self._folder())
+        settings = settings or Settings()
         return intake(
-            photos, resolution=side, captions=captions, class_noun=class_noun, strict=strict
+            photos,
+            resolution=settings.resolution or native_resolution(self._folder()),
+            captions=captions,
+            class_noun=class_noun,
+            strict=strict,
+            brighten=settings.brighten,
         )
 
     def learn(
@@ -118,12 +123,7 @@ class LifelongModel(LoadedModel):
         with self._writer(_patience(on_event, should_stop) if wait else None):
             on_event(Stage("photos"))
             found = self.preflight(
-                photos,
-                token,
-                class_noun,
-                captions,
-                resolution=settings.resolution,
-                strict=strict,
+                photos, token, class_noun, captions, settings=settings, strict=strict
             )
             try:
                 lesson = Lesson(self, token, class_noun, found, settings, on_event)

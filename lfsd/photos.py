@@ -10,6 +10,7 @@ from PIL import Image
 
 from lfsd.crop import TIGHTEST_CROP, choose_crop, rescaled
 from lfsd.errors import PhotosRefusedError, UsageError
+from lfsd.exposure import brightened, lift
 from lfsd.mask_shapes import refine_mask
 from lfsd.photo_files import (
     SUFFIXES,
@@ -69,6 +70,7 @@ def intake(
     captions: Path | None = None,
     class_noun: str = "",
     strict: bool = False,
+    brighten: bool = True,
 ) -> Intake:
     """Check, turn upright, crop and mask every photo in `paths` (files and folders' top level).
 
@@ -76,6 +78,7 @@ def intake(
     captions: folder of `<stem>.txt` side-cars; each photo's own folder by default.
     class_noun: what the photos show; captions that do not name it are warned of.
     strict: raise PhotosRefusedError at the first look if any file is refused.
+    brighten: lift underexposed photos.
     Raises UsageError if a path is missing or no photo can be used.
     """
     if captions is not None and not captions.is_dir():
@@ -92,7 +95,7 @@ def intake(
     if not opened:
         raise _nothing_usable(paths, refused)
     _check_captions(opened, captions, class_noun, warnings)
-    return Intake(_prepare(opened, resolution), refused, warnings)
+    return Intake(_prepare(opened, resolution, warnings, brighten=brighten), refused, warnings)
 
 
 def _find(paths: Sequence[Path], refused: list[Refusal], warnings: list[str]) -> list[Path]:
@@ -221,12 +224,15 @@ def _check_captions(
             warnings.append(f"the caption of {name} does not say {printable(class_noun)!r}")
 
 
-def _prepare(opened: Sequence[_Opened], resolution: int) -> list[PreparedPhoto]:
+def _prepare(
+    opened: Sequence[_Opened], resolution: int, warnings: list[str], *, brighten: bool
+) -> list[PreparedPhoto]:
     masks = subject_masks(
         [photo.decoded.image for photo in opened],
         [photo.decoded.alpha for photo in opened],
     )
-    prepared = []
+    prepared: list[PreparedPhoto] = []
+    dark: list[str] = []
     for photo, mask in zip(opened, masks, strict=True):
         width, height = photo.decoded.full_size
         crop = choose_crop(mask, (width, height), resolution)
@@ -235,6 +241,11 @@ def _prepare(opened: Sequence[_Opened], resolution: int) -> list[PreparedPhoto]:
             (resolution, resolution), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0
         )
         fine = _mask_of(photo.decoded, mask, box, image)
+        if brighten and photo.decoded.alpha is None:  # a cut-out does not tell its light
+            factor = lift(image)
+            if factor > 1:
+                image = brightened(image, factor)
+                dark.append(printable(photo.path.name))
         prepared.append(
             PreparedPhoto(
                 photo.path,
@@ -245,6 +256,10 @@ def _prepare(opened: Sequence[_Opened], resolution: int) -> list[PreparedPhoto]:
                 fine,
                 photo.caption,
             )
+        )
+    if dark:
+        warnings.append(
+            f"underexposed, so brightened: {', '.join(dark)} (not with --set brighten=false)"
         )
     return prepared
 

@@ -88,11 +88,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     student's
     trajectory is followed, which goes stale as the student moves."""
 
+    # the photos
+    brighten: bool = True
+    """Lift photos taken in the dark, so that the subject is learned as it looks in daylight."""
+
     # the diffusion loss
     guidance_dropout: float = 0.1
     """Chance that a photo is seen under the empty prompt."""
-    flip: float = 0.5
-    """Chance that a photo is mirrored; 0 for subjects with writing on them."""
+    flip: float = 0.0
+    """Chance that a photo is mirrored: one more view to learn in the same steps, and writing comes
+    out backwards."""
     prompts: Literal["plain", "varied"] = "varied"
     """Only "a photo of a V1 cat", or several templates."""
     token_rows: int = 1

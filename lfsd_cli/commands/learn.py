@@ -155,11 +155,7 @@ class Wanted:
     def check(self, model: "LifelongModel") -> "Intake":
         """Raise what `learn` would raise for the token, the class and the photos."""
         return model.preflight(
-            self.photos,
-            self.token,
-            self.class_noun,
-            self.captions,
-            resolution=self.settings.resolution,
+            self.photos, self.token, self.class_noun, self.captions, settings=self.settings
         )
 
 

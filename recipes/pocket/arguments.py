@@ -37,10 +37,22 @@ def parse(doc: str | None, batch: int) -> argparse.Namespace:
         help="how much more an error on a subject counts in diffusion training than one beside it",
     )
     parser.add_argument(
+        "--noise",
+        type=float,
+        default=0.0,
+        help="noise on the latents that the autoencoder's decoder learns from, in their deviations",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, help="another seed, other pictures: for going on after a run"
     )
     parser.add_argument(
         "--patches", type=float, default=1.0, help="share of each picture's patches the judge sees"
+    )
+    parser.add_argument(
+        "--more",
+        type=lambda words: words.split(","),
+        default=[],
+        help="nouns to show the diffusion model three times as often, separated by commas",
     )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(

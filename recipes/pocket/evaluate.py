@@ -15,8 +15,9 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from lfsd.judge import Judge
+from recipes.pocket.early import SCENES as EARLY_SCENES
 from recipes.pocket.scenes import SCENES
-from recipes.pocket.world import EARLY_SCENES, SIZE, World, article
+from recipes.pocket.world import SIZE, World, article
 
 OBJECTS = (
     "cat", "dog", "bird", "horse", "teddy bear", "backpack", "boot", "sneaker", "teapot", "vase", "bowl", "candle", "clock", "car", "chair",

@@ -6,6 +6,7 @@ Pictures are encoded once and kept as latents. Continues from WORK/checkpoints/{
 """
 
 import hashlib
+import json
 from argparse import Namespace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from recipes.pocket import models
 from recipes.pocket.arguments import parse
+from recipes.pocket.early import SUBJECTS as EARLY_SUBJECTS
 from recipes.pocket.muon import Muon
 from recipes.pocket.train_judge import token_ids
 from recipes.pocket.training import Stage, load_into, save_state, share
@@ -32,7 +34,9 @@ def examples(args: Namespace, tokenizer: CLIPTokenizer, vae: torch.nn.Module) ->
     Made once and kept in WORK/examples, for each process its own.
     """
     weights = hashlib.sha256((args.work / "checkpoints/vae.safetensors").read_bytes()).hexdigest()
-    named = f"2-{weights[:8]}-{args.rows}-{args.latents}-{args.per_scene}-{args.play}-{args.whole}-{args.seed}"
+    asked = f"{args.rows}-{args.latents}-{args.per_scene}-{args.play}-{args.whole}-{args.seed}"
+    shown = hashlib.sha256(json.dumps([EARLY_SUBJECTS, args.more]).encode()).hexdigest()
+    named = f"3-{weights[:8]}-{asked}-{shown[:8]}"
     kept = args.work / "examples" / f"{named}.safetensors"
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
@@ -54,7 +58,9 @@ def _made(
         workers=args.workers,
         early=not args.whole,
     )
-    rows = world.rows(args.rows, seed=4 + seed, pairs=0.08 * args.play, tints=0.12 * args.play)
+    rows = world.rows(
+        args.rows, 4 + seed, pairs=0.08 * args.play, tints=0.12 * args.play, more=args.more
+    )
     generator = torch.Generator(device).manual_seed(2 + seed)
     parts, covers = [], []
     for start in range(0, args.latents, batch):

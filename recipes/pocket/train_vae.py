@@ -41,10 +41,19 @@ def _laplacian(x: Tensor) -> Tensor:
     )
 
 
-def loss_of(vae: torch.nn.Module, picture: Tensor) -> tuple[Tensor, Tensor]:
-    """Reconstruction (L1, L2 and fine detail) of picture [B, 3, H, W] in -1..1. Returns loss, mse."""
+def loss_of(
+    vae: torch.nn.Module, picture: Tensor, noise: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Reconstruction (L1, L2 and fine detail) of picture [B, 3, H, W] in -1..1. Returns loss, mse.
+
+    Latents are decoded with up to `noise` deviations of noise: those that a diffusion model draws are not clean either, and
+    a decoder that has only seen clean ones shows every error as grain.
+    """
     with torch.no_grad():
         latents = vae.encode(picture).latent_dist.mean
+        much = noise * torch.rand(len(latents), 1, 1, 1, generator=generator, device=latents.device)
+        drawn = torch.randn(latents.shape, generator=generator, device=latents.device)
+        latents = latents + much * latents.std() * drawn
     out = vae.decode(latents).sample.float()
     mse = F.mse_loss(out, picture)
     detail = F.l1_loss(_laplacian(out), _laplacian(picture))
@@ -96,7 +105,9 @@ def main() -> None:
             x, y = torch.randint(SIZE - 64 + 1, (2,), generator=generator).tolist()
             batch = batch[:, :, y : y + 64, x : x + 64]
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            loss, mse = loss_of(vae, batch.contiguous(memory_format=torch.channels_last))
+            loss, mse = loss_of(
+                vae, batch.contiguous(memory_format=torch.channels_last), args.noise, generator
+            )
         return {"loss": loss, "psnr": -10 * torch.log10(mse / 4)}
 
     stage.run(losses)

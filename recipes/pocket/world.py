@@ -5,7 +5,7 @@ on the CPU with a seed; pictures are made from them on the device, so a GPU neve
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from recipes.pocket.early import SCENES as EARLY_SCENES
+from recipes.pocket.early import SUBJECTS as EARLY_SUBJECTS
 from recipes.pocket.scenes import COLOURS, SCENES, paint
 from recipes.pocket.sources import Subject
 
@@ -32,13 +34,6 @@ TAUGHT = frozenset(
     "cat dog bird horse toy backpack boot sneaker shoe glasses teapot vase bowl can candle clock car chair flower hat bag bottle".split()
 ) | {"teddy bear"}
 _TINTS = (*COLOURS,)
-#: the early world, for a CPU: a few subjects of each taught noun and of some others, in the scenes people ask for first
-EARLY_NOUNS = TAUGHT | set("duck rabbit penguin tiger apple ball boat house cup tree".split())
-EARLY_PER_NOUN = 3
-EARLY_SCENES = (
-    "beach", "snow", "grass", "forest", "water", "desert", "mountain", "city street", "wooden floor", "indoors", "sunset", "night", "space",
-    "red background", "green background", "blue background", "yellow background", "white background", "black background",
-)  # fmt: skip
 
 
 def article(phrase: str) -> str:
@@ -109,16 +104,10 @@ class World:
 
     def pool(self, held_out: bool) -> np.ndarray:
         """Indices of the subjects to draw from; an early world shows a few of each noun."""
-        pool = [i for i, s in enumerate(self.subjects) if s.held_out == held_out]
-        if not self.early or held_out:
-            return np.array(pool)
-        chosen: dict[str, list[int]] = {}
-        for i in pool:
-            if self.subjects[i].noun in EARLY_NOUNS:
-                chosen.setdefault(self.subjects[i].noun, []).append(i)
-        return np.array(
-            [i for members in chosen.values() for i in _spread(members, EARLY_PER_NOUN)]
-        )
+        if self.early and not held_out:
+            index = {s.id: i for i, s in enumerate(self.subjects)}
+            return np.array([index[name] for names in EARLY_SUBJECTS.values() for name in names])
+        return np.array([i for i, s in enumerate(self.subjects) if s.held_out == held_out])
 
     def rows(
         self,
@@ -128,11 +117,13 @@ class World:
         held_out: bool = False,
         pairs: float = 0.12,
         tints: float = 0.2,
+        more: Collection[str] = (),
     ) -> Rows:
-        """Draw n recipe rows with their captions."""
+        """Draw n recipe rows with their captions; subjects of the nouns `more` come three times as often."""
         rng = np.random.default_rng(seed)
         pool = self.pool(held_out)
-        weight = np.array([3.0 if self.subjects[i].noun in TAUGHT else 1.0 for i in pool])
+        nouns = [self.subjects[i].noun for i in pool]
+        weight = np.array([(3.0 if n in TAUGHT else 1.0) * (3 if n in more else 1) for n in nouns])
         subject = rng.choice(pool, n, p=weight / weight.sum())
         second = np.where(rng.random(n) < pairs, rng.choice(pool, n), -1)
         scene = rng.integers(0, len(self.scenes), n)
@@ -303,11 +294,6 @@ class World:
         dx = (axis[None, None, :] - x[:, None, None]) / (0.42 * size[:, None, None])
         dy = (axis[None, :, None] - base[:, None, None] + 0.015) / (0.07 * size[:, None, None])
         return (0.45 * torch.exp(-(dx**2 + dy**2)) * cast.view(-1, 1, 1))[:, None]
-
-
-def _spread(members: list[int], n: int) -> list[int]:
-    """n of the members, evenly spaced: photographs, cartoons and renders all come in."""
-    return [members[round(k)] for k in np.linspace(0, len(members) - 1, min(n, len(members)))]
 
 
 def _paint_job(job: tuple[str, int], size: int) -> np.ndarray:
