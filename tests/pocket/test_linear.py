@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recipes.pocket import linear, models
+from recipes.pocket.train_vae import loss_of
 
 
 def pictures(n: int, seed: int) -> Tensor:
@@ -36,3 +37,18 @@ def test_latents_are_the_components_and_pictures_come_back() -> None:
     after = psnr(vae.decode(posterior.mean).sample)
     assert after > psnr(nearest) + 3
     assert after > psnr(before) + 10
+
+
+def test_the_decoder_learns_from_noisy_latents_and_the_encoder_stays() -> None:
+    vae = models.vae()
+    linear.start(vae, pictures(12, 1))
+    seen = pictures(2, 3)[:, :, :64, :64]
+
+    def losses(noise: float, seed: int) -> tuple[Tensor, Tensor]:
+        return loss_of(vae, seen, noise, torch.Generator().manual_seed(seed))
+
+    assert torch.equal(losses(0.0, 1)[1], losses(0.0, 2)[1])
+    assert losses(0.5, 1)[1] > 1.5 * losses(0.0, 1)[1]
+    losses(0.5, 1)[0].backward()
+    assert all(p.grad is None for p in vae.encoder.parameters())
+    assert any(p.grad is not None and bool(p.grad.any()) for p in vae.decoder.parameters())

@@ -106,3 +106,21 @@ def test_articles() -> None:
     assert article("apple") == "an apple"
     assert article("cat") == "a cat"
     assert article("sunglasses") == "sunglasses"
+
+
+def test_nouns_asked_for_come_more_often(world: World) -> None:
+    plain, more = (world.rows(600, seed=4, more=nouns).subject for nouns in ((), ("cup",)))
+    assert 0.4 < (plain == 1).mean() < 0.6
+    assert 0.68 < (more == 1).mean() < 0.82
+
+
+def test_an_early_world_draws_only_what_was_chosen_and_misses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "early", True)
+    monkeypatch.setattr("recipes.pocket.world.EARLY_SUBJECTS", {"cup": ("green cup",)})
+    assert world.pool(held_out=False).tolist() == [1]
+    assert world.pool(held_out=True).tolist() == [2]
+    monkeypatch.setattr("recipes.pocket.world.EARLY_SUBJECTS", {"cup": ("gone",)})
+    with pytest.raises(KeyError, match="gone"):
+        world.pool(held_out=False)
