@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 BRIGHT = 0.85  # where the lightest hundredth of a well exposed photo lies, of 1
-DARK_MIDDLE, DARK_LIGHTEST = 0.25, 0.65  # an underexposed one has its median and that below these
+DARK_MIDDLE, DARK_LIGHTEST = 0.25, 0.65  # its median and lightest hundredth, if underexposed
 MOST = 2.0  # more would show the camera's noise
 
 
