@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lfsd.judge import Judge
-from recipes.pocket import evaluate
+from recipes.pocket import early, evaluate
 
 ASKED = [
     ("cat", "on a beach", "a photo of a cat on a beach"),
@@ -62,3 +62,9 @@ def test_every_object_is_asked_for_in_two_scenes() -> None:
     assert len(asked) == 64 == len({p for _, _, p in asked})
     for name in evaluate.OBJECTS:
         assert len({place for o, place, _ in asked if o == name}) == 2
+
+
+def test_every_noun_that_is_measured_is_in_the_early_world() -> None:
+    assert set(evaluate.OBJECTS) <= set(early.SUBJECTS)
+    chosen = [name for names in early.SUBJECTS.values() for name in names]
+    assert len(chosen) == len(set(chosen))
