@@ -23,7 +23,7 @@ from lfsd.settings import Settings
 
 SESSIONS = "cat=cat,dog=dog,teapot=teapot,rc_car=car,bear_plushie=teddy bear"
 METHODS = {
-    "naive": {"distill": False},
+    "naive": {"distill": False, "replay": 0},
     "DFKD": {"distill": True},
     "DFKD, student's trajectory": {"distill": True, "trajectory": "student"},
 }

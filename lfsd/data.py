@@ -1,5 +1,7 @@
 """The photos as the loop uses them: latents encoded once, and every random draw of every step.
 
+Behind the session's own views may stand earlier concepts' vision contexts, to be shown again.
+
 Each draw has its own generator, seeded by (seed, token, purpose, step). So a resumed session needs
 no stored generator, and several processes draw the same global batch and each take their share.
 """
@@ -15,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from lfsd.base import BaseModel
+from lfsd.context import ConceptContext
 from lfsd.masks import attention_masks, loss_weights, saliency_masks
 from lfsd.photos import PreparedPhoto
 from lfsd.prompts import COLOURS, ON_COLOUR, concept_words, fill, training_prompts
@@ -29,7 +32,8 @@ def seeded(*key: object) -> torch.Generator:
 
 @dataclass(frozen=True)
 class PhotoLatents:
-    """P photos, encoded once. Views are what a step picks from: the photos, then the composites.
+    """P photos, encoded once. Views are what a step picks from: the photos, then the composites,
+    then what is replayed of earlier concepts.
 
     latents [V,2,C,h,w] (plain, mirrored), weights of L_DM [V,2,h,w], prompts per view; masks
     [P,h,w] are the subject masks for contexts, or None when contexts are not masked.
@@ -40,6 +44,12 @@ class PhotoLatents:
     prompts: list[list[str]]
     photos: int
     masks: np.ndarray | None
+    replayed: int = 0
+
+    @property
+    def own(self) -> int:
+        """How many views show the session's subject."""
+        return len(self.latents) - self.replayed
 
     @property
     def plain(self) -> Tensor:
@@ -87,6 +97,39 @@ def _encode(base: BaseModel, pictures: Sequence[np.ndarray], batch: int = 8) -> 
     return torch.cat(parts)
 
 
+def with_replay(
+    data: PhotoLatents, contexts: Sequence[ConceptContext], settings: Settings
+) -> PhotoLatents:
+    """`data` with earlier concepts' vision contexts as its last views, under their own prompts.
+
+    Contexts of another resolution are left out: one forward holds latents of one size.
+    """
+    contexts = [c for c in contexts if c.latents.shape[1:] == data.latents.shape[2:]]
+    if not contexts:
+        return data
+    device = data.latents.device
+    latents = torch.from_numpy(np.concatenate([c.latents for c in contexts])).to(device)
+    weights = torch.ones(len(latents), *latents.shape[2:], device=device)
+    if settings.subject_mask != "off":
+        masks = [m for c in contexts for m in _masks(c)]
+        weights = loss_weights(torch.from_numpy(np.stack(masks)), settings.mask_floor).to(device)
+    named = [training_prompts(c.token, c.class_noun, None, settings.prompts) for c in contexts]
+    return PhotoLatents(
+        torch.cat([data.latents, torch.stack([latents, latents.flip(-1)], 1)]),
+        torch.cat([data.weights, torch.stack([weights, weights.flip(-1)], 1)]),
+        [*data.prompts, *(p for c, p in zip(contexts, named, strict=True) for _ in c.latents)],
+        data.photos,
+        data.masks,
+        replayed=len(latents),
+    )
+
+
+def _masks(context: ConceptContext) -> np.ndarray:
+    if context.masks is not None:
+        return context.masks
+    return np.ones((len(context.latents), *context.latents.shape[2:]), np.float32)
+
+
 def composites(
     photos: Sequence[PreparedPhoto], words: str, each: int = 3
 ) -> tuple[list[np.ndarray], list[list[str]]]:
@@ -122,12 +165,28 @@ def draw_batch(
     """The global batch of one (micro) step; t is stratified over the batch, which steadies the
     loss."""
     rng = seeded(settings.seed, *key)
-    every = len(data.latents) - data.photos
+    every = data.own - data.photos
     view = torch.randint(data.photos, (size,), generator=rng)
     if every:
         other = data.photos + torch.randint(every, (size,), generator=rng)
         pasted = torch.rand(size, generator=rng) < settings.composites
         view = torch.where(pasted, other, view)
+    return _drawn(view, data, settings, rng, timesteps)
+
+
+def draw_replay(
+    data: PhotoLatents, settings: Settings, key: Sequence[object], timesteps: int, size: int
+) -> Draw:
+    """As `draw_batch`, of what is replayed."""
+    rng = seeded(settings.seed, *key)
+    view = data.own + torch.randint(data.replayed, (size,), generator=rng)
+    return _drawn(view, data, settings, rng, timesteps)
+
+
+def _drawn(
+    view: Tensor, data: PhotoLatents, settings: Settings, rng: torch.Generator, timesteps: int
+) -> Draw:
+    size = len(view)
     place = (torch.rand(1, generator=rng) + torch.arange(size) / size) % 1
     shape = (size, *data.latents.shape[2:])
     return Draw(

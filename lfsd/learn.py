@@ -11,7 +11,7 @@ from accelerate import Accelerator, PartialState
 
 from lfsd.adapter import Adapter, State
 from lfsd.base import BaseModel
-from lfsd.data import encode_photos
+from lfsd.data import encode_photos, with_replay
 from lfsd.events import EventCallback, ignore
 from lfsd.loop import Loop, Subject
 from lfsd.photos import PreparedPhoto
@@ -68,6 +68,8 @@ def learn_session(
     rows = insert_token(base, subject.token, subject.class_noun, settings.token_rows)
     try:
         data = encode_photos(base, photos, subject.token, subject.class_noun, settings)
+        if settings.replay:
+            data = with_replay(data, subject.contexts, settings)
         session = loop(base, adapter, subject, data, rows, settings, accelerator, on_event)
         about = session_about(base, subject, photos, settings, parent)
         if resume and work_dir is not None:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from lfsd import checkpoint as saved
 from lfsd.adapter import FULL_WIDTH, Adapter, Guard, width
 from lfsd.base import BaseModel
-from lfsd.data import Draw, PhotoLatents, draw_batch, draw_pool, seeded
+from lfsd.context import ConceptContext
+from lfsd.data import Draw, PhotoLatents, draw_batch, draw_pool, draw_replay, seeded
 from lfsd.distill import Pool, kd_loss
 from lfsd.errors import InterruptedLearning, LfsdError, ResourceError
 from lfsd.events import Checkpoint, Event, EventCallback, Notice, Preview, Stage, Step, ignore
@@ -44,11 +45,13 @@ def usual_rate(base: BaseModel) -> float:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is learned: its token and class noun, and (token, noun) of the concepts before it."""
+    """What is learned: its token and class noun; of the concepts before it (token, noun) and what
+    contexts they have."""
 
     token: str
     class_noun: str
     earlier: Sequence[tuple[str, str]] = ()
+    contexts: Sequence[ConceptContext] = ()
 
 
 @dataclass
@@ -81,7 +84,10 @@ class Loop:
         self.shown = ShownContexts(self.base, self.data, token, noun, s)
         world = self.accelerator.num_processes
         pooled = s.distill_batch if s.distill and s.distill_weight else 0
-        self.batch, self.kd_batch = (-(-size // world) * world for size in (s.batch, pooled))
+        again = s.replay if self.data.replayed else 0
+        self.batch, self.kd_batch, self.replay = (
+            -(-size // world) * world for size in (s.batch, pooled, again)
+        )
         if self.batch != s.batch:
             self.tell(Notice(f"batch {self.batch} instead of {s.batch}, to share among {world}"))
         self.rates = (s.lr_adapter or usual_rate(self.base), s.lr_token)
@@ -207,6 +213,10 @@ class Loop:
         key = (*self.key, "step", number)
         draw = draw_batch(self.data, self.settings, key, self.base.num_train_timesteps, self.batch)
         draw, shown = self.shown.draw(draw, (*self.key, "context", number))
+        if self.replay:
+            key, total = (*self.key, "replay", number), self.base.num_train_timesteps
+            again = draw_replay(self.data, self.settings, key, total, self.replay)
+            draw = Draw(*(torch.cat(parts) for parts in zip(draw, again, strict=True)))
         draw = Draw(*(part[rank::world] for part in draw))
         picked = torch.zeros(0, dtype=torch.long)
         if self.pool is not None and self.kd_batch:

@@ -83,6 +83,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pool_size: int = 8
     """Trajectories in the pool; each gives `distill_steps` pairs of latent and teacher
     prediction."""
+    replay: int = 0
+    """Rows per step, over all processes together, that show earlier concepts' vision contexts
+    again, under their own prompts. The contexts are kept for generation anyway."""
     pool_refresh: int = 0
     """Make the pool anew every so many steps. 0: once per session, and every 25 steps when the
     student's
@@ -153,6 +156,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "distill_batch": self.distill_batch >= 1,
             "distill_weight": self.distill_weight >= 0,
             "pool_size": self.pool_size >= 1,
+            "replay": self.replay >= 0,
             "token_rows": 1 <= self.token_rows <= 8,
             "contexts": self.contexts >= 0,
             "targets": self.targets is None

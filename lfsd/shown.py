@@ -78,7 +78,7 @@ class ShownContexts:
         A step is either as noisy as those sampling steps that see contexts (`context_fraction`),
         and then all rows have one t, or it is not, and t is stratified over the rows as usual;
         either way t is uniform over the schedule. Rows under the empty prompt see no context
-        (guidance's unconditional branch has none) and come last.
+        (guidance's unconditional branch has none) and come last, before what is replayed.
         """
         if not self.on:
             return draw, None
@@ -101,7 +101,7 @@ class ShownContexts:
         """The views, those of `photo` replaced by the same kind of view of the photo `moved`
         on."""
         photos = self.data.photos
-        each = max(1, (len(self.data.latents) - photos) // photos)
+        each = max(1, (self.data.own - photos) // photos)
         pasted = view >= photos
         source = torch.where(pasted, (view - photos) // each, view)
         other = (source + moved) % photos
@@ -111,7 +111,7 @@ class ShownContexts:
     def row(self, shown: Shown | None, draw: Draw) -> ContextRow | None:
         """The context as a row for these photos; None if there is none or all are under the empty
         prompt."""
-        rows = int((~draw.dropped).sum())
+        rows = int((~draw.dropped & (draw.view < self.data.own)).sum())
         if shown is None or not rows:
             return None
         device = self.base.device

@@ -54,11 +54,13 @@ class Lesson:
         self.settings = adapter.settings
         if self.main:
             self._require_space(adapter)
-        earlier = [(c.token, c.class_noun) for c in self.store.concepts()]
+        concepts = self.store.concepts()
+        contexts = [c for c in map(self.model.context_of, concepts) if c is not None]
+        earlier = [(c.token, c.class_noun) for c in concepts]
         learned = learn_session(
             base,
             adapter,
-            Subject(self.token, self.noun, earlier),
+            Subject(self.token, self.noun, earlier, contexts),
             self.found.photos,
             self.settings,
             on_event=self.on_event,

@@ -67,6 +67,7 @@ def _concepts(out: Output, report: dict[str, Any]) -> None:
     pcf, aligned = report.get("pcf", {}), report.get("text_alignment", {})
     scenes = report.get("scene_accuracy", {})
     changes = [pcf.get(token, {}).get("change") for token in tokens]
+    unknown = ["not known"] * (len(tokens) - 1) + ["just learned"]
 
     def style(row: int, column: int) -> str:
         if column == 0:
@@ -80,12 +81,12 @@ def _concepts(out: Output, report: dict[str, Any]) -> None:
             [
                 token,
                 _number(report["fidelity"][token]),
-                "just learned" if change is None else f"{change:+.3f}",
+                first if change is None else f"{change:+.3f}",
                 _number(aligned.get(token)),
                 _percent(scenes.get(token)),
                 _confused(token, report.get("confusion", {}).get(token, {})),
             ]
-            for token, change in zip(tokens, changes, strict=True)
+            for token, change, first in zip(tokens, changes, unknown, strict=True)
         ],
         right=["fidelity", "kept", "follows text", "right scene"],
         styles=style,

@@ -42,7 +42,8 @@ class ConceptRow:
 
 @dataclass(frozen=True)
 class SessionRow:
-    """One session of the chain; `on_line` ones lead to where the store stands."""
+    """One session of the chain; `on_line` ones lead to where the store stands, `learned` is the
+    token it taught."""
 
     id: str
     number: int
@@ -54,6 +55,7 @@ class SessionRow:
     is_head: bool
     metrics: dict[str, Any]
     settings: dict[str, Any]
+    learned: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def _read(home: Path) -> Snapshot:
                 session.id == head,
                 session.metrics,
                 session.settings,
+                session.concept.token if session.concept else "",
             )
             for session in ordered
         )

@@ -36,7 +36,7 @@ def examples(args: Namespace, tokenizer: CLIPTokenizer, vae: torch.nn.Module) ->
     weights = hashlib.sha256((args.work / "checkpoints/vae.safetensors").read_bytes()).hexdigest()
     asked = f"{args.rows}-{args.latents}-{args.per_scene}-{args.play}-{args.whole}-{args.seed}"
     shown = hashlib.sha256(json.dumps([EARLY_SUBJECTS, args.more]).encode()).hexdigest()
-    named = f"3-{weights[:8]}-{asked}-{shown[:8]}"
+    named = f"4-{weights[:8]}-{asked}-{shown[:8]}"
     kept = args.work / "examples" / f"{named}.safetensors"
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)

@@ -122,8 +122,7 @@ class World:
         """Draw n recipe rows with their captions; subjects of the nouns `more` come three times as often."""
         rng = np.random.default_rng(seed)
         pool = self.pool(held_out)
-        nouns = [self.subjects[i].noun for i in pool]
-        weight = np.array([(3.0 if n in TAUGHT else 1.0) * (3 if n in more else 1) for n in nouns])
+        weight = self._weights([self.subjects[i].noun for i in pool], more)
         subject = rng.choice(pool, n, p=weight / weight.sum())
         second = np.where(rng.random(n) < pairs, rng.choice(pool, n), -1)
         scene = rng.integers(0, len(self.scenes), n)
@@ -138,6 +137,14 @@ class World:
         tint = np.where(tinted, rng.integers(0, len(_TINTS), n), -1)
         texts = [self._caption(rng, *row) for row in zip(subject, second, scene, tint, strict=True)]
         return Rows(subject, second, background, tint, *map(list, zip(*texts, strict=True)))
+
+    def _weights(self, nouns: Sequence[str], more: Collection[str]) -> np.ndarray:
+        """How often each subject comes: an early world shows its nouns alike, a whole one its subjects."""
+        if self.early:
+            weight = 1 / np.array([nouns.count(n) for n in nouns])
+        else:
+            weight = np.array([3.0 if n in TAUGHT else 1.0 for n in nouns])
+        return weight * np.array([3.0 if n in more else 1.0 for n in nouns])
 
     def _name(self, rng: np.random.Generator, i: int, tint: int) -> str:
         s = self.subjects[i]

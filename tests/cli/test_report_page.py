@@ -1,11 +1,14 @@
 """The HTML page of a report: self-contained, well formed, and nothing from outside gets through."""
 
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pytest
 from PIL import Image
 
 from lfsd_cli import svg
@@ -26,6 +29,11 @@ REPORT: dict[str, Any] = {
     },
 }  # fmt: skip
 OPEN = {"meta", "img", "br"}
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+PROBE = """<script>addEventListener("load", () => {
+  const seen = [...document.images].filter(i => i.complete && i.naturalWidth > 0).length;
+  document.body.dataset.seen = seen + " of " + document.images.length;
+})</script></body>"""
 
 
 class Balanced(HTMLParser):
@@ -96,3 +104,23 @@ def test_a_wrong_place_is_refused_before_anything_is_measured(run: Run, learned:
     assert ran.code == 2 and "is a folder" in ran.err
     ran = run("report", "--html", learned / "nowhere" / "x.html")
     assert ran.code == 2 and "is no folder" in ran.err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_a_browser_shows_every_picture_and_complains_of_nothing(tmp_path: Path) -> None:
+    pictures = [(Image.new("RGB", (64, 64), colour), f"now {EVIL}") for colour in ("red", "teal")]
+    galleries = [Gallery("V1 cat", pictures), Gallery(EVIL, pictures[:1])]
+    text = page(REPORT, base="pocket", when="today", nouns={"V1": "cat"}, galleries=galleries)
+    file = tmp_path / "report.html"
+    # the page forbids scripts, and the probe is one
+    allowed = text.replace("default-src 'none'", "default-src 'none'; script-src 'unsafe-inline'")
+    file.write_text(allowed.replace("</body>", PROBE))
+    ran = subprocess.run(
+        [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+         f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom",
+         file.as_uri()],
+        capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    assert 'data-seen="3 of 3"' in ran.stdout
+    assert "CONSOLE" not in ran.stderr

@@ -27,7 +27,7 @@ class Method:
     weight: float | None = None
 
 
-PLAIN = {"icgen": "off", "distill": False}
+PLAIN = {"icgen": "off", "distill": False, "replay": 0}
 """LoRA as everybody trains it: no distillation, no contexts."""
 POOLED = {
     "icgen": "off",
@@ -36,6 +36,7 @@ POOLED = {
     "distill_weight": 1.0,
     "trajectory": "teacher",
     "pool_refresh": 0,
+    "replay": 0,
 }
 """Without contexts, with another pool than lfsd's, made once per session."""
 FIXED = {
@@ -51,6 +52,7 @@ FIXED = {
     "pool_empty": False,
     "icgen": "attend",
     "context_in_training": False,
+    "replay": 0,
 }
 """What arXiv 2411.05544 fixes, and the plainest choice where abstract and captions leave one."""
 

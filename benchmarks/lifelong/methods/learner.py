@@ -92,6 +92,7 @@ class Learner:
                 session.token,
                 session.class_noun,
                 [(s.token, s.class_noun) for s in self.earlier(session)],
+                [c for c in map(self.context, self.earlier(session)) if c is not None],
             ),
             session.photos,
             self.session_settings(session),

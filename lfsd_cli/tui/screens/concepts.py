@@ -49,7 +49,7 @@ class ConceptsRoom(Room):
     NAME = "concepts"
     CSS = """
     ConceptsRoom #filter { height: 1; border: none; background: $boost; }
-    ConceptsRoom #concepts { width: 1fr; height: 1fr; }
+    ConceptsRoom #concepts { width: 1fr; height: 1fr; scrollbar-size-horizontal: 0; }
     ConceptsRoom #card { width: 27; padding: 0 1; border-left: solid $panel; }
     ConceptsRoom.-wide #card { width: 60; }
     ConceptsRoom #facts { height: auto; }

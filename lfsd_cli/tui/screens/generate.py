@@ -267,6 +267,8 @@ class GenerateRoom(Room):
         if new:
             self._awaited = ([], 0)
             self._show([*self._pair_shots.get(pair, []), *new][:SHOWN])
+        elif not self.shown:
+            self._show(self._rows[:1])
 
     def _fill(self, rows: list[Shot]) -> None:
         self._rows = rows

@@ -33,7 +33,7 @@ class SessionsRoom(Room):
 
     NAME = "sessions"
     CSS = """
-    SessionsRoom #sessions { width: 1fr; height: 1fr; }
+    SessionsRoom #sessions { width: 1fr; height: 1fr; scrollbar-size-horizontal: 0; }
     SessionsRoom #side { width: 34; padding: 0 1; border-left: solid $panel; }
     SessionsRoom.-wide #side { width: 60; }
     SessionsRoom #about { height: auto; }
@@ -163,8 +163,9 @@ def about(row: SessionRow) -> str:
         lines += ["", "fidelity measured then"]
     for token, value in fidelity.items():
         change = (pcf.get(token) or {}).get("change")
-        kept = "just learned" if change is None else f"{change:+.3f}"
-        lines.append(f"  {clean(token):<8} {value:.3f}  {kept}")
+        kept = "just learned" if token == row.learned else ""
+        kept = kept if change is None else f"{change:+.3f}"
+        lines.append(f"  {clean(token):<8} {value:.3f}  {kept}".rstrip())
     rcf = row.metrics.get("rcf") or {}
     if rcf:
         lines += ["", "plain class nouns: drift"]

@@ -1,0 +1,138 @@
+"""Earlier concepts' contexts shown again: they are learned on, and nothing else takes part."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lfsd.adapter import Adapter
+from lfsd.base import BaseModel
+from lfsd.context import ConceptContext
+from lfsd.data import draw_batch, draw_replay, encode_photos, with_replay
+from lfsd.learn import LearnedSession, learn_session
+from lfsd.loop import Loop, Subject
+from lfsd.settings import Settings
+from lfsd.shown import Shown, ShownContexts
+from lfsd.tokens import insert_token
+from tests.learn.photos import disc_photos
+from tests.tiny import LAYOUTS, tiny_base
+
+OFF = Settings(
+    rank=4,
+    alpha=4.0,
+    steps=6,
+    batch=2,
+    pool_size=3,
+    distill_steps=4,
+    lr_adapter=1e-2,
+    checkpoint_every=0,
+    replay=0,
+)
+ON = OFF.changed(replay=2)
+
+
+def prepared(layout: str) -> tuple[BaseModel, torch.nn.Parameter, ConceptContext]:
+    """A base that knows V0, and V0's two contexts with the left half masked out."""
+    base = BaseModel.load(tiny_base(layout), device="cpu", precision="float32")
+    row = insert_token(base, "V0", "dog")[0].requires_grad_(False)
+    photos = disc_photos(2)
+    latents = encode_photos(base, photos, "V0", "dog", OFF.changed(composites=0.0)).plain
+    masks = np.ones((2, *latents.shape[2:]), np.float32)
+    masks[:, :, : masks.shape[2] // 2] = 0
+    return base, row, ConceptContext("V0", "dog", -latents.numpy(), masks)
+
+
+def learn(
+    layout: str, settings: Settings, **further: Any
+) -> tuple[BaseModel, torch.nn.Parameter, ConceptContext, LearnedSession]:
+    base, row, context = prepared(layout)
+    subject = Subject("V1", "cat", [("V0", "dog")], [context])
+    done = learn_session(base, Adapter(base, settings), subject, disc_photos(), settings, **further)
+    return base, row, context, done
+
+
+def error_on(base: BaseModel, context: ConceptContext) -> float:
+    """L_DM of the contexts under their own prompt, over fixed noise."""
+    clean = torch.from_numpy(context.latents).repeat(8, 1, 1, 1)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(3))
+    t = torch.linspace(100, 900, len(clean)).long()
+    text = base.encode_text([context.prompt] * len(clean))
+    with torch.no_grad():
+        pred = base.predict(base.add_noise(clean, noise, t), t, text)
+    return float((pred - base.target(clean, noise, t)).square().mean())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_replays_and_keeps_the_earlier_row(layout: str) -> None:
+    kept = prepared(layout)[1].clone()
+    _, row, _, done = learn(layout, ON.changed(steps=2))
+    assert torch.equal(row, kept)
+    assert np.isfinite(done.losses["dm"]).all()
+
+
+def test_what_is_replayed_is_learned() -> None:
+    longer = {"steps": 40, "distill": False, "lr_adapter": 2e-2, "subject_mask": "off", "batch": 1}
+    errors = []
+    for settings in (ON.changed(replay=4), OFF):
+        base, _, context, _ = learn("pocket", settings.changed(**longer))
+        errors.append(error_on(base, context))
+    assert errors[0] < 0.97 * errors[1], errors
+
+
+def test_without_contexts_nothing_is_replayed() -> None:
+    base, _, _ = prepared("pocket")
+    subject = Subject("V1", "cat", [("V0", "dog")])
+    done = learn_session(base, Adapter(base, ON), subject, disc_photos(), ON)
+    _, _, _, plain = learn("pocket", OFF)
+    assert all(np.array_equal(done.adapter[k], plain.adapter[k]) for k in plain.adapter)
+
+
+def test_cut_batches_replay_the_same() -> None:
+    whole = learn("pocket", ON.changed(steps=2))[3]
+    cut = learn("pocket", ON.changed(steps=2), loop=partial(Loop, chunks=2))[3]
+    np.testing.assert_allclose(whole.losses["dm"], cut.losses["dm"], rtol=1e-3)
+
+
+def test_contexts_are_the_last_views_under_their_own_prompts() -> None:
+    base, _, context = prepared("pocket")
+    insert_token(base, "V1", "cat")
+    data = encode_photos(base, disc_photos(), "V1", "cat", ON)
+    more = with_replay(data, [context], ON)
+    assert (more.own, more.replayed, more.photos) == (len(data.latents), 2, data.photos)
+    assert np.array_equal(more.latents[-2:, 0].numpy(), context.latents)
+    assert torch.equal(more.latents[-2:, 1], more.latents[-2:, 0].flip(-1))
+    assert all("V0 dog" in p for view in more.prompts[-2:] for p in view)
+    left, right = more.weights[-2:, 0].chunk(2, dim=-1)
+    assert right.mean() > 5 * left.mean()
+    assert torch.equal(with_replay(data, [context], ON.changed(subject_mask="off")).weights[-2:],
+                       torch.ones_like(more.weights[-2:]))  # fmt: skip
+    # each draw keeps to its own part
+    drawn = [draw_batch(more, ON, ("V1", i), 1000, 4).view for i in range(50)]
+    assert torch.cat(drawn).max() < more.own
+    again = torch.cat([draw_replay(more, ON, ("V1", i), 1000, 2).view for i in range(20)])
+    assert set(again.tolist()) == {more.own, more.own + 1}
+
+
+def test_contexts_of_another_resolution_are_left_out() -> None:
+    base, _, context = prepared("pocket")
+    insert_token(base, "V1", "cat")
+    data = encode_photos(base, disc_photos(), "V1", "cat", ON)
+    smaller = ConceptContext("V0", "dog", context.latents[..., :4, :4])
+    assert with_replay(data, [smaller], ON) is data
+    assert with_replay(data, [smaller, context], ON).replayed == 2
+
+
+def test_what_is_replayed_sees_no_context_of_the_new_subject() -> None:
+    base, _, context = prepared("pocket")
+    insert_token(base, "V1", "cat")
+    settings = ON.changed(context_in_training=True, guidance_dropout=0.0)
+    data = with_replay(encode_photos(base, disc_photos(), "V1", "cat", settings), [context], ON)
+    shown = ShownContexts(base, data, "V1", "cat", settings)
+    draw, seen = shown.draw(draw_batch(data, settings, ("V1", 0), 1000, 3), ("V1", "context", 0))
+    again = draw_replay(data, settings, ("V1", "replay", 0), 1000, 2)
+    both = type(draw)(*(torch.cat(parts) for parts in zip(draw, again, strict=True)))
+    assert isinstance(seen, Shown)
+    row = shown.row(seen, both)
+    assert row is not None and row.rows == 3
