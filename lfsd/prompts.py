@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from random import Random
 
 from lfsd.settings import Settings
 
@@ -92,16 +93,18 @@ def distillation_prompts(
     """Group -> prompts whose predictions the student must keep; none holds the new token.
 
     `earlier` are (token, class noun) of the concepts already known: the teacher still draws them,
-    so their prompts replay them without their photos.
+    so their prompts replay them without their photos. Their class nouns take turns with the new
+    one: what is replayed of a cat must not become every cat.
     """
+    # A pool holds some of many: which ones changes from session to session.
+    earlier = list(earlier)
+    Random(f"{settings.seed}/{len(earlier)}").shuffle(earlier)
     groups: dict[str, list[str]] = {}
     if settings.pool_earlier and earlier and settings.teacher == "previous":
-        words = [concept_words(*concept) for concept in earlier]
-        # every concept under one template, then every concept under the next, so that none is left
-        # out
-        groups["earlier"] = [fill(t, w) for t in _templates() for w in words]
+        groups["earlier"] = _prompts([concept_words(*concept) for concept in earlier])
     if settings.pool_class:
-        groups["class"] = [fill(t, class_noun) for t in _templates()]
+        nouns = list(dict.fromkeys(noun for _, noun in earlier if noun != class_noun))
+        groups["class"] = _in_turns(_prompts([class_noun]), _prompts(nouns))
     if settings.pool_generic:
         groups["generic"] = list(GENERIC)
     if settings.pool_empty:
@@ -109,8 +112,21 @@ def distillation_prompts(
     return groups or {"empty": [""]}
 
 
-def _templates() -> list[str]:
-    return ["a photo of a {}", *(f"a photo of a {{}} {scene}" for scene in SCENES), "a {}"]
+def _prompts(words: Sequence[str]) -> list[str]:
+    """All words once, then all once more, each time under another template than its neighbour."""
+    templates = ["a photo of a {}", *(f"a photo of a {{}} {scene}" for scene in SCENES), "a {}"]
+    count = len(templates)
+    return [
+        fill(templates[(i + turn) % count], w) for turn in range(count) for i, w in enumerate(words)
+    ]
+
+
+def _in_turns(first: list[str], second: list[str]) -> list[str]:
+    """One of the first, one of the second, until the longer list is through."""
+    if not second:
+        return first
+    longer = max(len(first), len(second))
+    return [part[i % len(part)] for i in range(longer) for part in (first, second)]
 
 
 def share_out(groups: dict[str, list[str]], count: int, offset: int = 0) -> list[str]:

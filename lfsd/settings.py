@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trajectory: Trajectory = "teacher"
     """Whose step gives the next latent; "student" is the ablation of the paper's Fig. 5."""
     pool_class: bool = True
-    """Distil prompts of the class noun."""
+    """Distil prompts of the class noun and, in turns with it, of earlier concepts' class nouns."""
     pool_generic: bool = True
     """Distil generic prompts."""
     pool_earlier: bool = True

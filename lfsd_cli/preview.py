@@ -1,14 +1,14 @@
-"""A picture in the terminal: two pixels per character cell, upper half and lower half."""
+"""A picture in the terminal, beside what a command says."""
 
 from typing import TYPE_CHECKING
 
+from lfsd_cli.graphics import kind, renderable
 from lfsd_cli.output import Output
+from store.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from rich.segment import Segment
 
-UPPER_HALF = "\u2580"
 MAX_COLUMNS = 64
 
 
@@ -17,34 +17,13 @@ def show(out: Output, picture: "Image") -> None:
     if not out.live:
         return
     console = out.progress_console()
-    if console.color_system is None:  # NO_COLOR, or a terminal that cannot
+    try:
+        how = kind()
+    except UsageError as error:  # the picture is drawn and saved: no reason to fail
+        out.warn(f"{error.message}: {error.hint}")
         return
-    from rich.segment import Segments
-
+    if console.color_system is None or how == "off":  # NO_COLOR, or a terminal that cannot
+        return
     columns = min(console.width, MAX_COLUMNS, 2 * (console.height - 4))
     if columns >= 8:
-        console.print(Segments(half_cells(picture, columns)))
-
-
-def half_cells(picture: "Image", columns: int) -> list["Segment"]:
-    """The picture `columns` cells wide, as segments of "▀" with two colours, and line ends."""
-    from PIL import Image
-    from rich.color import Color
-    from rich.segment import Segment
-    from rich.style import Style
-
-    rows = max(1, round(columns * picture.height / picture.width / 2))
-    small = picture.convert("RGB").resize((columns, 2 * rows), Image.Resampling.LANCZOS)
-    data = small.tobytes()
-    segments = []
-    for row in range(rows):
-        for column in range(columns):
-            above = 3 * (2 * row * columns + column)
-            below = above + 3 * columns
-            style = Style(
-                color=Color.from_rgb(*data[above : above + 3]),
-                bgcolor=Color.from_rgb(*data[below : below + 3]),
-            )
-            segments.append(Segment(UPPER_HALF, style))
-        segments.append(Segment.line())
-    return segments
+        console.print(renderable(picture, columns, how))

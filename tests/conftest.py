@@ -19,6 +19,7 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     # Commands started in a subprocess find this checkout from any folder.
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     monkeypatch.delenv("LFSD_DEBUG", raising=False)
+    monkeypatch.delenv("LFSD_PREVIEW", raising=False)
     monkeypatch.delenv("RANK", raising=False)
 
 

@@ -27,6 +27,8 @@ def tui(call: Call) -> None:
         raise UsageError(
             "`lfsd tui` needs a terminal", "in scripts use: lfsd ls, lfsd log, lfsd gen"
         )
+    from lfsd_cli.graphics import ask
     from lfsd_cli.tui.app import LfsdApp
 
+    ask()  # before Textual reads what the terminal answers
     LfsdApp(call.home).run()

@@ -1,15 +1,20 @@
-"""A widget that draws a picture, scaled to the room it has, without holding up the screen."""
+"""A widget that draws a picture, scaled to the room it has, without holding up the screen.
+
+Half cells are our own and made in a thread. Kitty's protocol and sixels are textual-image's: its
+widget lies in ours and fills it.
+"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.segment import Segment
 from textual import events, on, work
+from textual.app import ComposeResult
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from lfsd_cli.preview import half_cells
+from lfsd_cli.graphics import half_cells, kind
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,11 +24,7 @@ _LARGEST = 640
 
 
 def draw(picture: "Image", width: int, height: int) -> list[Strip]:
-    """A picture as rows of cells, at most `width` x `height`, its shape kept.
-
-    The one place that knows how a terminal shows pictures: half cells work in all of them. The
-    kitty and sixel protocols would be chosen here.
-    """
+    """A picture as rows of half cells, at most `width` x `height`, its shape kept."""
     shape = picture.width / picture.height
     columns = max(1, min(width, int(2 * height * shape)))
     return [Strip(line) for line in Segment.split_lines(half_cells(picture, columns))][:height]
@@ -45,9 +46,12 @@ class PictureView(Widget):
     class Drawn(Message):
         """The picture has been turned into cells for a size."""
 
-        def __init__(self, source: object, lines: list[Strip], size: tuple[int, int]) -> None:
+        def __init__(
+            self, source: object, picture: "Image | None", lines: list[Strip], size: tuple[int, int]
+        ) -> None:
             super().__init__()
             self.source = source
+            self.picture = picture
             self.lines = lines
             self.size = size
 
@@ -55,6 +59,17 @@ class PictureView(Widget):
         super().__init__(id=id, classes=classes)
         self._source: Image | Path | None = None
         self._lines: list[Strip] = []
+        self._how = kind()
+        self._exact: Any = None  # textual-image's widget, where the terminal shows real pixels
+
+    def compose(self) -> ComposeResult:
+        """Nothing for half cells, else the widget that shows pixels."""
+        if self._how in ("kitty", "sixel"):
+            from textual_image.widget import SixelImage, TGPImage
+
+            self._exact = SixelImage() if self._how == "sixel" else TGPImage()
+            self._exact.styles.width = self._exact.styles.height = "auto"
+            yield self._exact
 
     @property
     def source(self) -> "Image | Path | None":
@@ -66,6 +81,8 @@ class PictureView(Widget):
         if source is None or source != self._source:
             self._source = source
             self._lines = []
+            if self._exact is not None:
+                self._exact.image = None
             self.refresh()
         self._redraw()
 
@@ -74,17 +91,18 @@ class PictureView(Widget):
         self._redraw()
 
     def _redraw(self) -> None:
-        if self._source is not None and self.size.area:
+        if self._source is not None and self.size.area and self._how != "off":
             self._draw(self._source, (self.size.width, self.size.height))
 
     @work(thread=True, exclusive=True)
     def _draw(self, source: "Image | Path", size: tuple[int, int]) -> None:
         try:
             picture = load(source) if isinstance(source, Path) else source
-            lines = draw(picture, *size)
+            lines = [] if self._exact is not None else draw(picture, *size)
         except (OSError, ValueError, SyntaxError):
-            lines = []  # the file has gone or is no picture: an empty frame says it well enough
-        self.post_message(self.Drawn(source, lines, size))
+            # the file has gone or is no picture: an empty frame says it well enough
+            picture, lines = None, []
+        self.post_message(self.Drawn(source, picture, lines, size))
 
     @on(Drawn)
     def _drawn(self, message: Drawn) -> None:
@@ -92,6 +110,8 @@ class PictureView(Widget):
         fits = message.size == (self.size.width, self.size.height)
         if fits and message.source is self._source:  # else a newer one is on its way
             self._lines = message.lines
+            if self._exact is not None:
+                self._exact.image = message.picture
             self.refresh()
 
     def render_line(self, y: int) -> Strip:

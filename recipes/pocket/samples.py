@@ -23,6 +23,10 @@ SETS = {
     "sports_car": ("sports car", "photo", "car"),
     "fedora": ("green fedora", "cartoon", "hat"),
     "black_cat": ("black cat", "render", "cat"),
+    "handbag": ("handbag", "render", "bag"),
+    "hiking_boot": ("hiking boot", "render", "boot"),
+    "alarm_clock": ("alarm clock", "render", "clock"),
+    "teddy_bear": ("teddy bear", "render", "teddy bear"),
 }
 SCENES = ("grass", "wooden floor", "white background", "beach", "indoors")
 LICENCES = {

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from lfsd import events
-from lfsd_cli import preview
+from lfsd_cli import graphics, preview
 from lfsd_cli.forgetting import print_quick_check, print_report
 from lfsd_cli.output import Mode, Output, plain_table
 from lfsd_cli.pictures import grid, grid_path, plan_paths, slug
 from lfsd_cli.progress import Narrator
+from store.errors import UsageError
 
 REPORT: dict[str, Any] = {
     "fidelity": {"V1": 0.7, "V2": 0.9},
@@ -127,7 +128,7 @@ def test_every_event_of_the_core_has_words_or_is_verbose_only() -> None:
 def test_half_cells_are_the_pictures_colours() -> None:
     picture = Image.new("RGB", (8, 8), (255, 0, 0))
     picture.paste((0, 0, 255), (0, 4, 8, 8))
-    segments = preview.half_cells(picture, 1)
+    segments = graphics.half_cells(picture, 1)
     assert [segment.text for segment in segments] == ["▀", "\n"]
     style = segments[0].style
     assert style is not None and style.color is not None and style.bgcolor is not None
@@ -152,6 +153,44 @@ def test_a_preview_needs_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal.getvalue() == ""
     preview.show(Output(), picture)
     assert terminal.getvalue().count("▀") >= 40
+
+
+@pytest.mark.parametrize(
+    ("how", "mark"), [("kitty", "\U0010eeee"), ("sixel", "\x1bP"), ("off", "")]
+)
+def test_a_preview_is_what_the_user_asks_for(
+    monkeypatch: pytest.MonkeyPatch, how: str, mark: str
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LINES", "24")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("LFSD_PREVIEW", how)
+    preview.show(Output(), Image.new("RGB", (16, 16), "teal"))
+    assert "▀" not in terminal.getvalue()
+    assert mark in terminal.getvalue() and (mark != "" or terminal.getvalue() == "")
+
+
+def test_a_kind_of_preview_that_is_none_is_said_and_nothing_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LFSD_PREVIEW", "ascii")
+    with pytest.raises(UsageError, match="LFSD_PREVIEW=ascii"):
+        graphics.kind()
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    preview.show(Output(), Image.new("RGB", (16, 16)))
+    assert "auto, kitty, sixel, half, off" in terminal.getvalue()
+    assert terminal.getvalue().count("\n") == 1
+
+
+def test_who_is_no_terminal_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LFSD_PREVIEW", raising=False)
+    graphics._asked.cache_clear()
+    assert graphics.kind() == "half"
 
 
 # ---- file names -------------------------------------------------------------------------------

@@ -52,9 +52,20 @@ def test_pool_guards_class_earlier_generic_and_empty_but_never_the_new_token() -
     assert "" in chosen
     assert any("V1 dog" in p for p in chosen) and any("V2 cup" in p for p in chosen)
     assert "a photo of a cat" in chosen
+    assert all(any(p.startswith(f"a photo of a {n}") for p in chosen) for n in ("dog", "cup"))
     assert share_out(groups, 24, offset=12) != chosen
     base = distillation_prompts("cat", [("V1", "dog")], Settings(teacher="base"))
     assert "earlier" not in base, "the base does not know the earlier concepts"
+
+
+def test_small_pools_guard_other_concepts_in_other_sessions() -> None:
+    known = [(f"V{i}", f"thing{i}") for i in range(12)]
+    guarded = set()
+    for session in range(6, 12):
+        groups = distillation_prompts("cat", known[:session], Settings())
+        assert groups == distillation_prompts("cat", known[:session], Settings())
+        guarded |= {word for prompt in groups["earlier"][:4] for word in prompt.split()}
+    assert len(guarded & {token for token, _ in known}) > 8
 
 
 def test_settings_round_trip_and_name_what_is_wrong() -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from textual.widgets import Input
 
 from lfsd_cli.trends import bars, kept_style, trends
@@ -33,6 +34,28 @@ async def test_filter_sort_and_the_card(learned: Path, tmp_path: Path) -> None:
         await until(pilot, lambda: column(app, "#concepts") == ["V1", "V2"])
         await pilot.press("s", "s")  # by class: cat, teddy bear
         await until(pilot, lambda: "by class" in app.screen.query_one("#filter", Input).placeholder)
+
+
+@pytest.mark.parametrize("how", ["kitty", "sixel", "off"])
+async def test_pictures_in_pixels_or_not_at_all(
+    learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setenv("LFSD_PREVIEW", how)
+    path = picture(tmp_path, "a photo of a V1 cat", 1, learned, ["V1"])
+    app = LfsdApp(learned, tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        thumb = app.screen.query_one("#thumb", PictureView)
+        await until(pilot, lambda: thumb.source == path)
+        exact = thumb.query("Image")
+        assert len(exact) == (0 if how == "off" else 1)
+        if how != "off":
+            await until(pilot, lambda: exact.first().image is not None)  # type: ignore[attr-defined]
+            app.action_room("report")
+            await until(pilot, lambda: in_room(app, "report"))
+            app.action_room("concepts")
+            await pilot.press("down")
+            await until(pilot, lambda: exact.first().image is None)  # type: ignore[attr-defined]
+        assert not thumb.render_line(0).text.strip()
 
 
 async def test_reload_sees_a_change(learned: Path) -> None:
