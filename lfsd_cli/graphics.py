@@ -5,8 +5,6 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from store.errors import UsageError
-
 if TYPE_CHECKING:
     from PIL.Image import Image
     from rich.segment import Segment
@@ -25,6 +23,10 @@ def kind() -> Kind:
     if said == "auto":
         return _asked()
     if said not in get_args(Kind):
+        from store.errors import (
+            UsageError,
+        )  # all of the store, which the first paint can do without
+
         known = ", ".join(("auto", *get_args(Kind)))
         raise UsageError(f"{VARIABLE}={said}: no such kind of preview", f"one of: {known}")
     return cast("Kind", said)

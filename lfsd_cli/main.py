@@ -28,6 +28,7 @@ EXIT STATUS
 ENVIRONMENT
   LFSD_HOME    folder of the store, if --home is not given
   LFSD_DEBUG   set to 1 to see tracebacks
+  LFSD_PREVIEW pictures in the terminal: auto (the default), kitty, sixel, half or off
   NO_COLOR     no colours
 """
 

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from lfsd_cli.graphics import kind, renderable
 from lfsd_cli.output import Output
-from store.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -16,6 +15,8 @@ def show(out: Output, picture: "Image") -> None:
     """Draw `picture` on stderr if that is a terminal with colours; else nothing."""
     if not out.live:
         return
+    from store.errors import UsageError
+
     console = out.progress_console()
     try:
         how = kind()
