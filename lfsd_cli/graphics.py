@@ -23,9 +23,8 @@ def kind() -> Kind:
     if said == "auto":
         return _asked()
     if said not in get_args(Kind):
-        from store.errors import (
-            UsageError,
-        )  # all of the store, which the first paint can do without
+        # Here, because it brings all of the store, which the first paint can do without.
+        from store.errors import UsageError
 
         known = ", ".join(("auto", *get_args(Kind)))
         raise UsageError(f"{VARIABLE}={said}: no such kind of preview", f"one of: {known}")
