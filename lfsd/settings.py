@@ -83,13 +83,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pool_size: int = 8
     """Trajectories in the pool; each gives `distill_steps` pairs of latent and teacher
     prediction."""
-    replay: int = 0
-    """Rows per step, over all processes together, that show earlier concepts' vision contexts
-    again, under their own prompts. The contexts are kept for generation anyway."""
     pool_refresh: int = 0
     """Make the pool anew every so many steps. 0: once per session, and every 25 steps when the
     student's
     trajectory is followed, which goes stale as the student moves."""
+
+    # replay
+    replay: int = 1
+    """Rows per step, over all processes together, that show earlier concepts' vision contexts again
+    under their own prompts, so that a concept goes on being learned; 0 for none."""
 
     # the photos
     brighten: bool = True
