@@ -1,4 +1,4 @@
-"""DFKD on and off, the student-trajectory ablation (Fig. 5), ICGen on and off: one table.
+"""DFKD off and on, replay with it, ICGen on and off, the student's trajectory (Fig. 5): one table.
 
     python -m benchmarks.forgetting --photos FOLDER [--sessions cat=cat,dog=dog,...] [--steps N]
                                     [--out FOLDER]
@@ -24,9 +24,13 @@ from lfsd.settings import Settings
 SESSIONS = "cat=cat,dog=dog,teapot=teapot,rc_car=car,bear_plushie=teddy bear"
 METHODS = {
     "naive": {"distill": False, "replay": 0},
-    "DFKD": {"distill": True},
-    "DFKD, student's trajectory": {"distill": True, "trajectory": "student"},
+    "DFKD": {"replay": 0, "distill_batch": 2},
+    "DFKD + replay": {},
+    "student's trajectory": {"trajectory": "student"},
 }
+"""Settings changed. The last but one is lfsd's default; all but naive have two rows of a step for
+what is not to be forgotten. The last is the paper's ablation (Fig. 5), run when asked for."""
+ABLATION = "student's trajectory"
 PROMPTS = ("a photo of a {} {}", "a photo of a {} {} on a beach")
 
 
@@ -98,7 +102,7 @@ def run(
             outcome = Outcome(method, figures(model, (time.perf_counter() - began) / len(sessions)))
             if out:
                 out.mkdir(parents=True, exist_ok=True)
-                sheet(model, out / f"{method.replace(' ', '-').replace(',', '')}.png")
+                sheet(model, out / f"{method.replace(' ', '-')}.png")
                 with (out / "figures.jsonl").open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"method": method, **outcome.figures}) + "\n")
     return outcome
@@ -110,14 +114,14 @@ def main() -> None:
     )
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--sessions", default=SESSIONS)
-    parser.add_argument("--methods", default=",".join(m for m in METHODS if "," not in m))
+    parser.add_argument("--methods", default=",".join(m for m in METHODS if m != ABLATION))
     parser.add_argument("--ablation", action="store_true", help="the student's trajectory as well")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     pairs = [s.split("=") for s in args.sessions.split(",")]
     sessions = [(args.photos / folder, noun) for folder, noun in pairs]
-    methods = args.methods.split(",") + (["DFKD, student's trajectory"] if args.ablation else [])
+    methods = args.methods.split(",") + ([ABLATION] if args.ablation else [])
     outcomes = [run(m, sessions, args.steps, args.out) for m in methods]
     print("| figure | " + " | ".join(o.method for o in outcomes) + " |")
     print("|---" * (len(outcomes) + 1) + "|")

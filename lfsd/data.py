@@ -33,7 +33,7 @@ def seeded(*key: object) -> torch.Generator:
 @dataclass(frozen=True)
 class PhotoLatents:
     """P photos, encoded once. Views are what a step picks from: the photos, then the composites,
-    then what is replayed of earlier concepts.
+    then what is replayed of earlier concepts. Mirror images are encoded only if they are shown.
 
     latents [V,2,C,h,w] (plain, mirrored), weights of L_DM [V,2,h,w], prompts per view; masks
     [P,h,w] are the subject masks for contexts, or None when contexts are not masked.
@@ -70,9 +70,9 @@ def encode_photos(
     if settings.composites:
         more, their_prompts = composites(photos, concept_words(token, class_noun))
         pictures, prompts = pictures + more, prompts + their_prompts
-    latents = torch.stack(
-        [_encode(base, pictures), _encode(base, [p[:, ::-1] for p in pictures])], 1
-    )
+    latents = _encode(base, pictures)
+    mirrored = _encode(base, [p[:, ::-1] for p in pictures]) if settings.flip else latents
+    latents = torch.stack([latents, mirrored], 1)
     plain, size = latents[: len(photos), 0], (latents.shape[3], latents.shape[4])
     masks = {
         kind: saliency_masks(photos, size)

@@ -60,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The weight of L_KD in the loss."""
     distill_steps: int = 25
     """Steps of the DDPM trajectory (the paper's 25)."""
-    distill_batch: int = 2
+    distill_batch: int = 1
     """Pooled latents per step that ride in the student's forward, over all processes together."""
     distill_space: Literal["native", "noise"] = "native"
     """Compare predictions as the UNet makes them, or converted to noise. The same thing for epsilon

@@ -25,7 +25,7 @@ from store.records import Context, NewConcept, Photo, Refusal, Row, Session
 if TYPE_CHECKING:
     from lfsd.lifelong import LifelongModel
 
-PREVIEW = Sampling(steps=12, icgen="off")
+PREVIEW = Sampling(steps=8, icgen="off")
 
 
 class Lesson:

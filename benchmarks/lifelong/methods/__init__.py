@@ -36,9 +36,11 @@ POOLED = {
     "distill_weight": 1.0,
     "trajectory": "teacher",
     "pool_refresh": 0,
+    "distill_batch": 2,
     "replay": 0,
 }
-"""Without contexts, with another pool than lfsd's, made once per session."""
+"""Without contexts, with another pool than lfsd's, made once per session: as many rows of a step as
+lfsd has for distillation and replay together."""
 FIXED = {
     "teacher": "previous",
     "trajectory": "teacher",
@@ -52,6 +54,7 @@ FIXED = {
     "pool_empty": False,
     "icgen": "attend",
     "context_in_training": False,
+    "distill_batch": 2,
     "replay": 0,
 }
 """What arXiv 2411.05544 fixes, and the plainest choice where abstract and captions leave one."""
@@ -76,8 +79,13 @@ ABLATIONS = (
     Method(
         "icgen",
         "naive drawn with contexts",
-        changes={"icgen": "attend", "distill": False},
+        changes={"icgen": "attend", "distill": False, "replay": 0},
         trained_as="naive",
+    ),
+    Method(
+        "no-replay",
+        "ours, distillation in the place of replay",
+        changes={"replay": 0, "distill_batch": 2},
     ),
     Method("teacher-base", "ours, taught by the untouched base", changes={"teacher": "base"}),
     Method("path-student", "ours along the student's paths", changes={"trajectory": "student"}),

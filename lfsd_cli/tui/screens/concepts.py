@@ -51,7 +51,7 @@ class ConceptsRoom(Room):
     ConceptsRoom #filter { height: 1; border: none; background: $boost; }
     ConceptsRoom #concepts { width: 1fr; height: 1fr; scrollbar-size-horizontal: 0; }
     ConceptsRoom #card { width: 27; padding: 0 1; border-left: solid $panel; }
-    ConceptsRoom.-wide #card { width: 60; }
+    ConceptsRoom.-wide #card { width: 40%; }
     ConceptsRoom #facts { height: auto; }
     ConceptsRoom #thumb { height: 1fr; }
     ConceptsRoom #empty { height: 1fr; padding: 2 4; display: none; }
