@@ -8,8 +8,10 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -18,6 +20,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from lfsd_cli.tui import data
 from lfsd_cli.tui.app import LfsdApp
 from lfsd_cli.tui.drawing import Drawing
 from lfsd_cli.tui.job import Job, State
@@ -51,6 +54,9 @@ def _always_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "store.commit.now",
         lambda: "2026-01-02T{:02}:{:02}:00.000Z".format(*divmod(next(minutes), 60)),
     )
+    monkeypatch.delenv("NO_COLOR", raising=False)  # whatever the terminal of who tests can do
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("store.create.secrets", SimpleNamespace(token_hex=lambda n: "5e" * n))
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     (tmp_path / "photos").mkdir()
@@ -230,15 +236,26 @@ async def test_a_drawing_failed_beside_a_drawn_one(
 
 
 async def test_a_damaged_store(
-    three: Path, tmp_path: Path, size: tuple[int, int], snapshot: SnapshotAssertion
+    three: Path,
+    tmp_path: Path,
+    size: tuple[int, int],
+    snapshot: SnapshotAssertion,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    three.rename("store")  # a path that does not change
-    (Path("store") / "format.json").write_text("{")
+    (three / "format.json").write_text("{")
+
+    def read(home: Path) -> data.Snapshot:
+        """What is read, in a folder of a known name."""
+        found = real(home)
+        return replace(found, problem=found.problem.replace(str(home), "/home/me/lfsd"))
+
+    real = data.read
+    monkeypatch.setattr(data, "read", read)
 
     async def ready(app: LfsdApp, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: bool(shown(app, "#empty")))
 
-    await look(Path("store"), tmp_path, size, ready, snapshot)
+    await look(three, tmp_path, size, ready, snapshot)
 
 
 @pytest.mark.parametrize("key", ["f1", "ctrl+q"])
