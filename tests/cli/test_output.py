@@ -137,18 +137,23 @@ def test_half_cells_are_the_pictures_colours() -> None:
     assert above.red > 200 > below.red and below.blue > 200 > above.blue
 
 
+def coloured(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Put a terminal of 40 x 24 with colours in the place of stderr."""
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    for name, value in {"TERM": "xterm-256color", "COLUMNS": "40", "LINES": "24"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return terminal
+
+
 def test_a_preview_needs_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = Image.new("RGB", (16, 16))
     plain = io.StringIO()
     monkeypatch.setattr("sys.stderr", plain)
     preview.show(Output(), picture)
     assert plain.getvalue() == ""
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setenv("LINES", "24")
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal = coloured(monkeypatch)
     preview.show(Output(Mode.QUIET), picture)
     assert terminal.getvalue() == ""
     preview.show(Output(), picture)
@@ -161,12 +166,7 @@ def test_a_preview_needs_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_preview_is_what_the_user_asks_for(
     monkeypatch: pytest.MonkeyPatch, how: str, mark: str
 ) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setenv("LINES", "24")
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal = coloured(monkeypatch)
     monkeypatch.setenv("LFSD_PREVIEW", how)
     preview.show(Output(), Image.new("RGB", (16, 16), "teal"))
     assert "▀" not in terminal.getvalue()
@@ -179,9 +179,7 @@ def test_a_kind_of_preview_that_is_none_is_said_and_nothing_fails(
     monkeypatch.setenv("LFSD_PREVIEW", "ascii")
     with pytest.raises(UsageError, match="LFSD_PREVIEW=ascii"):
         graphics.kind()
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal = coloured(monkeypatch)
     preview.show(Output(), Image.new("RGB", (16, 16)))
     assert "auto, kitty, sixel, half, off" in terminal.getvalue()
     assert terminal.getvalue().count("\n") == 1
