@@ -114,6 +114,17 @@ def test_nouns_asked_for_come_more_often(world: World) -> None:
     assert 0.68 < (more == 1).mean() < 0.82
 
 
+def test_an_early_world_shows_its_nouns_alike(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nouns = ["toy", "cup", "cup", "cup"]
+    monkeypatch.setattr(world, "early", True)
+    weight = world._weights(nouns, more=())
+    assert np.allclose(weight / weight.sum(), [1 / 2, 1 / 6, 1 / 6, 1 / 6])
+    weight = world._weights(nouns, more=("toy",))
+    assert np.allclose(weight / weight.sum(), [3 / 4, 1 / 12, 1 / 12, 1 / 12])
+
+
 def test_an_early_world_draws_only_what_was_chosen_and_misses_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
