@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -186,9 +187,23 @@ def test_a_kind_of_preview_that_is_none_is_said_and_nothing_fails(
 
 
 def test_who_is_no_terminal_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LFSD_PREVIEW", raising=False)
+    coloured(monkeypatch)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setitem(sys.modules, "textual_image.renderable", None)  # importing it would ask
     graphics._asked.cache_clear()
     assert graphics.kind() == "half"
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdout", Terminal())
+    graphics._asked.cache_clear()
+    with pytest.raises(ImportError):
+        graphics.kind()
+
+
+def test_a_past_that_is_not_known_is_not_called_new(capsys: pytest.CaptureFixture[str]) -> None:
+    print_quick_check(Output(), {"fidelity": {"V1": 0.6, "V2": 0.7}, "rcf": {}})
+    lines = capsys.readouterr().out.splitlines()
+    assert any("V1" in line and "not known" in line for line in lines)
+    assert any("V2" in line and "just learned" in line for line in lines)
 
 
 # ---- file names -------------------------------------------------------------------------------

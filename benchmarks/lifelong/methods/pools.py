@@ -77,7 +77,8 @@ class PreservationLoop(NoisedLoop):
     """The session's own photos under the class prompt, where nothing may change."""
 
     def sources(self) -> Sequence[Remembered]:
-        """The photos, plain and mirrored, under the training prompts without the token."""
+        """The photos, mirrored too where `flip` shows them so, under the training prompts without
+        the token."""
         prompts = [fill(template, self.subject.class_noun) for template in TRAINING]
         return [Remembered(prompts, self.data.latents[: self.data.photos].flatten(0, 1))]
 
