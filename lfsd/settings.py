@@ -123,6 +123,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Contexts kept for this concept."""
     context_choice: Literal["first", "medoid", "spread"] = "spread"
     """Which photos become contexts."""
+    thumbnail: bool = False
+    """Keep a small copy of the first context's photo, to show what the concept is. Otherwise the
+    store holds no photo."""
     icgen: Literal["attend", "canvas", "off"] = "attend"
     """How generation uses them."""
     context_strength: float = 1.0
@@ -177,6 +180,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 raise UsageError(
                     f"settings: {name} is out of range: {getattr(self, name, '')}".rstrip(": ")
                 )
+        if self.thumbnail and not self.contexts:
+            raise UsageError(
+                "settings: a thumbnail is kept with a context, and contexts is 0",
+                "keep one context at least, or leave the thumbnail out",
+            )
         if self.context_in_training and self.icgen == "canvas":
             raise UsageError(
                 'settings: context_in_training does not go with icgen "canvas"',

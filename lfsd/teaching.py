@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from lfsd.adapter import STUDENT, Adapter
 from lfsd.checkpoint import drop_checkpoint
@@ -16,7 +17,7 @@ from lfsd.generate import library_versions, make_images
 from lfsd.learn import LearnedSession, Subject, learn_session, wait_for_everyone
 from lfsd.measure import QUICK, SessionState, measure
 from lfsd.measure import Subject as Measured
-from lfsd.photos import Intake
+from lfsd.photos import Intake, PreparedPhoto
 from lfsd.prompts import concept_words, fill
 from lfsd.sampler import Sampling
 from lfsd.settings import Settings
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from lfsd.lifelong import LifelongModel
 
 PREVIEW = Sampling(steps=8, icgen="off")
+THUMBNAIL_SIDE = 128
 
 
 class Lesson:
@@ -112,11 +114,12 @@ class Lesson:
         self.on_event(Stage("saving"))
         arrays = [*learned.adapter.values(), learned.latents, *chosen.values()]
         self.store.require_space(sum(a.nbytes for a in arrays), "saving this session")
+        kept = {i: {"latent": learned.latents[i], "mask": mask} for i, mask in chosen.items()}
+        if self.settings.thumbnail:
+            first = next(iter(kept))
+            kept[first]["thumbnail"] = _thumbnail(self.found.photos[first])
         contexts = tuple(
-            Context(
-                self.store.put_tensors({"latent": learned.latents[i], "mask": mask}), photo_index=i
-            )
-            for i, mask in chosen.items()
+            Context(self.store.put_tensors(tensors), photo_index=i) for i, tensors in kept.items()
         )
         photos = tuple(Photo(p.name, p.sha256, p.caption) for p in self.found.photos)
         rows = tuple(Row.of(i, self.token, array) for i, array in enumerate(learned.rows))
@@ -199,3 +202,9 @@ class Lesson:
             self.on_event(Notice(f"not measured: {error.message}"))
             return timing
         return {**report.to_dict(), **timing}
+
+
+def _thumbnail(photo: PreparedPhoto) -> np.ndarray:
+    """The crop the model saw, small: [h,w,3] uint8, pixels alone."""
+    size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    return np.asarray(photo.image.convert("RGB").resize(size, Image.Resampling.LANCZOS))

@@ -164,6 +164,19 @@ class Reader:
         with self._absence_explained(sha):
             return self._blobs.tensors(sha)
 
+    def thumbnail(self, concept: Concept) -> "np.ndarray | None":
+        """Return the small photo kept of a concept, [h,w,3] uint8, or None if none was wanted.
+
+        Raises as `tensors` does; StoreCorruptError if what is kept is no picture.
+        """
+        if not concept.contexts:
+            return None
+        sha = concept.contexts[0].latents
+        found = self.tensors(sha).get("thumbnail")
+        if found is not None and (found.ndim, found.shape[2:], found.dtype.str) != (3, (3,), "|u1"):
+            raise StoreCorruptError(f"blob {self._blobs.path(sha)}: its thumbnail is no picture")
+        return found
+
     def blob_path(self, sha: str) -> Path:
         """Return the file a blob is kept in; its content must not be trusted unchecked."""
         return self._blobs.path(sha)

@@ -74,6 +74,12 @@ def learn(
     contexts: Annotated[
         int | None, typer.Option("--contexts", metavar="N", help="Vision contexts to keep.")
     ] = None,
+    thumbnail: Annotated[
+        bool,
+        typer.Option(
+            "--thumbnail", help="Keep one small photo, to show what it is; else none is kept."
+        ),
+    ] = False,
     resolution: Annotated[
         int | None, typer.Option("--resolution", metavar="PX", help="Side of the crops in pixels.")
     ] = None,
@@ -122,6 +128,7 @@ def learn(
             "batch": batch,
             "distill": distill if not distill else None,
             "contexts": contexts,
+            "thumbnail": thumbnail or None,
             "device": device,
             "precision": precision,
             "resolution": resolution,

@@ -1,14 +1,21 @@
 """`lfsd show`: everything about one concept."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lfsd_cli import completion
+from lfsd_cli import completion, preview
 from lfsd_cli.context import Call, register
 from lfsd_cli.documents import SCHEMA, concept_detail, figures, local_time
 from lfsd_cli.errors import ExitCode
+from lfsd_cli.portrait import kept, last_preview, readable
 from lfsd_cli.text import human_bytes, human_seconds, plural
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from store.records import Concept
+    from store.store import Store
 
 
 def add(app: typer.Typer) -> None:
@@ -46,14 +53,20 @@ def show(
         concept = store.concept(token, at)
         learned = store.session(concept.session)
         detail = concept_detail(store, concept, learned, {learned.id: learned.number})
+        picture = _picture(store, concept) if call.out.live else None
     call.out.result(
         {"schema": SCHEMA, "concept": detail},
-        human=lambda: _human(call, detail),
+        human=lambda: _human(call, detail, picture),
         quiet=[detail["token"]],
     )
 
 
-def _human(call: Call, detail: dict[str, Any]) -> None:
+def _picture(store: "Store", concept: "Concept") -> "Image | None":
+    """The photo kept of it, else how it looked while it was learned."""
+    return kept(store, concept) or readable(last_preview(store.home, concept.token))
+
+
+def _human(call: Call, detail: dict[str, Any], picture: "Image | None") -> None:
     out = call.out
     out.line(f"{detail['token']}: a {detail['class']}")
     out.line()
@@ -68,6 +81,8 @@ def _human(call: Call, detail: dict[str, Any]) -> None:
         facts.append(("refused", plural(len(detail["refused"]), "file")))
     facts += [("", f"{entry['file']}: {entry['reason']}") for entry in detail["refused"]]
     out.table(["", ""], facts, styles=lambda _row, column: "dim" if column == 0 else "")
+    if picture is not None:
+        preview.show(out, picture)
     measured = figures(detail["metrics"], detail["learned_as"], detail["class"])
     if measured:
         out.line()

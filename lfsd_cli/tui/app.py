@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.signal import Signal
 
 from lfsd_cli.pictures import DEFAULT_FOLDER
+from lfsd_cli.portrait import Portrait
 from lfsd_cli.tui import data, job
 from lfsd_cli.tui.jobs import Jobs
 from lfsd_cli.tui.room import ROOMS
@@ -41,10 +42,10 @@ class StoreRead(Message):
 class ShotsRead(Message):
     """The pictures' folder has been looked through."""
 
-    def __init__(self, shots: list[data.Shot], thumbnails: dict[str, Path]) -> None:
+    def __init__(self, shots: list[data.Shot], drawn: dict[str, Path]) -> None:
         super().__init__()
         self.shots = shots
-        self.thumbnails = thumbnails
+        self.drawn = drawn
 
 
 class LfsdApp(App[None]):
@@ -72,7 +73,7 @@ class LfsdApp(App[None]):
         self.pictures = pictures.absolute()
         self.snapshot = data.Snapshot()
         self.shots: list[data.Shot] = []
-        self.thumbnails: dict[str, Path] = {}
+        self.drawn: dict[str, Path] = {}
         self.jobs = Jobs(self, home)
         self.store_signal: Signal[data.Snapshot] = Signal(self, "store")
         self.job_signal: Signal[job.Job] = Signal(self, "job")
@@ -93,7 +94,7 @@ class LfsdApp(App[None]):
         snapshot = data.read(self.home)
         self.post_message(StoreRead(snapshot, turn))
         shots = data.shots(self.pictures)
-        self.post_message(ShotsRead(shots, data.thumbnails(snapshot, shots, self.home)))
+        self.post_message(ShotsRead(shots, data.drawn(snapshot, shots, self.home)))
 
     @on(StoreRead)
     def _store_read(self, message: StoreRead) -> None:
@@ -104,8 +105,12 @@ class LfsdApp(App[None]):
 
     @on(ShotsRead)
     def _shots_read(self, message: ShotsRead) -> None:
-        self.shots, self.thumbnails = message.shots, message.thumbnails
+        self.shots, self.drawn = message.shots, message.drawn
         self.store_signal.publish(self.snapshot)
+
+    def portrait(self, token: str) -> Portrait:
+        """What there is to show of a concept."""
+        return Portrait(self.home, token, self.drawn.get(token))
 
     # ---- jobs ---------------------------------------------------------------------------------
     @on(job.Changed)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lfsd_cli.documents import change_text, concept_detail, local_time
+from lfsd_cli.portrait import last_preview, newest
 from lfsd_cli.text import clean
 from lfsd_cli.trends import Trends, trends
 
@@ -214,7 +215,7 @@ def shots(folder: Path, limit: int = NEWEST) -> list[Shot]:
     from store.errors import LfsdError
 
     found = []
-    for path in _newest(folder, "*.png"):
+    for path in newest(folder, "*.png"):
         try:
             found.append(shot(path))
         except LfsdError:
@@ -247,7 +248,7 @@ def shot(path: Path) -> Shot:
         raise LfsdError(f"{path} does not say how it was made") from error
 
 
-def thumbnails(snapshot: Snapshot, found: list[Shot], home: Path) -> dict[str, Path]:
+def drawn(snapshot: Snapshot, found: list[Shot], home: Path) -> dict[str, Path]:
     """A picture of each concept, where there is one: drawn alone, else a preview of learning."""
     known = {row.id for row in snapshot.sessions}
     chosen: dict[str, Path] = {}
@@ -256,17 +257,7 @@ def thumbnails(snapshot: Snapshot, found: list[Shot], home: Path) -> dict[str, P
             chosen.setdefault(each.concepts[0], each.path)
     for row in snapshot.concepts:
         if row.token not in chosen:
-            previews = _newest(home / "work", f"preview-{row.token}-*.png")
-            if previews:
-                chosen[row.token] = previews[0]
+            preview = last_preview(home, row.token)
+            if preview is not None:
+                chosen[row.token] = preview
     return chosen
-
-
-def _newest(folder: Path, pattern: str) -> list[Path]:
-    def made(path: Path) -> float:
-        try:
-            return path.stat().st_mtime
-        except OSError:
-            return 0.0
-
-    return sorted(folder.glob(pattern), key=made, reverse=True)

@@ -8,12 +8,14 @@ from lfsd_cli.tui.job import Job
 
 @dataclass(frozen=True)
 class Lesson:
-    """One `lfsd learn`: the folder of photos, the token, the class noun, the steps."""
+    """One `lfsd learn`: the folder of photos, the token, the class noun, the steps; is a small
+    photo kept?"""
 
     photos: Path
     token: str
     class_noun: str
     steps: int | None = None
+    thumbnail: bool = False
     dry_run: bool = False
     resume: bool = False
 
@@ -21,6 +23,7 @@ class Lesson:
         """The command line, without the program."""
         words = ["learn", "--log-json", f"--token={self.token}", f"--class={self.class_noun}"]
         words += [] if self.steps is None else ["--steps", str(self.steps)]
+        words += ["--thumbnail"] if self.thumbnail else []
         words += ["--dry-run"] if self.dry_run else []
         words += ["--resume"] if self.resume else []
         return [*words, "--", str(self.photos.absolute())]

@@ -5,7 +5,7 @@ widget lies in ours and fills it.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.segment import Segment
 from textual import events, on, work
@@ -15,12 +15,13 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from lfsd_cli.graphics import half_cells, kind
+from lfsd_cli.portrait import Portrait, load
+from store.errors import LfsdError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# More pixels than any terminal has cells for; what is larger is made smaller once, when read.
-_LARGEST = 640
+Source: TypeAlias = "Image | Path | Portrait"
 
 
 def draw(picture: "Image", width: int, height: int) -> list[Strip]:
@@ -30,14 +31,10 @@ def draw(picture: "Image", width: int, height: int) -> list[Strip]:
     return [Strip(line) for line in Segment.split_lines(half_cells(picture, columns))][:height]
 
 
-def load(path: Path) -> "Image":
-    """Read a PNG, no larger than a screen needs; OSError if it is not one."""
-    from PIL import Image
-
-    with Image.open(path, formats=["PNG"]) as opened:
-        picture = opened.convert("RGB")
-    picture.thumbnail((_LARGEST, _LARGEST))
-    return picture
+def _read(source: "Source") -> "Image | None":
+    if isinstance(source, Portrait):
+        return source.load()
+    return load(source) if isinstance(source, Path) else source
 
 
 class PictureView(Widget):
@@ -57,7 +54,7 @@ class PictureView(Widget):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._source: Image | Path | None = None
+        self._source: Source | None = None
         self._lines: list[Strip] = []
         self._how = kind()
         self._exact: Any = None  # textual-image's widget, where the terminal shows real pixels
@@ -72,12 +69,12 @@ class PictureView(Widget):
             yield self._exact
 
     @property
-    def source(self) -> "Image | Path | None":
+    def source(self) -> "Source | None":
         """What is shown."""
         return self._source
 
-    def show(self, source: "Image | Path | None") -> None:
-        """Show another picture, a file of one, or nothing."""
+    def show(self, source: "Source | None") -> None:
+        """Show another picture, a file of one, what there is of a concept, or nothing."""
         if source is None or source != self._source:
             self._source = source
             self._lines = []
@@ -95,11 +92,11 @@ class PictureView(Widget):
             self._draw(self._source, (self.size.width, self.size.height))
 
     @work(thread=True, exclusive=True)
-    def _draw(self, source: "Image | Path", size: tuple[int, int]) -> None:
+    def _draw(self, source: "Source", size: tuple[int, int]) -> None:
         try:
-            picture = load(source) if isinstance(source, Path) else source
-            lines = [] if self._exact is not None else draw(picture, *size)
-        except (OSError, ValueError, SyntaxError):
+            picture = _read(source)
+            lines = [] if picture is None or self._exact is not None else draw(picture, *size)
+        except (LfsdError, OSError, ValueError, SyntaxError):
             # the file has gone or is no picture: an empty frame says it well enough
             picture, lines = None, []
         self.post_message(self.Drawn(source, picture, lines, size))

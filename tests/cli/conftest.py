@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lfsd_cli.main import main
 from store.records import BaseRef, Context, NewConcept, Photo, Refusal, Row
@@ -67,14 +68,19 @@ def learned(home: Path) -> Path:
     return home
 
 
-def commit(store: Store, token: str, class_noun: str, *, seed: int = 0) -> str:
-    """Commit a session with random arrays; returns its id."""
+def commit(
+    store: Store, token: str, class_noun: str, *, seed: int = 0, colour: str | None = None
+) -> str:
+    """Commit a session with random arrays, a thumbnail of one colour if named; returns its id."""
     rng = np.random.default_rng(seed)
 
     def array(*shape: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
         return rng.normal(size=shape).astype(np.float32)
 
-    context = store.put_tensors({"latent": array(4, 8, 8), "mask": array(8, 8)})
+    kept = {"latent": array(4, 8, 8), "mask": array(8, 8)}
+    if colour:
+        kept["thumbnail"] = np.asarray(Image.new("RGB", (16, 16), colour))
+    context = store.put_tensors(kept)
     concept = NewConcept(
         token=token,
         class_noun=class_noun,

@@ -12,10 +12,13 @@ from PIL import Image
 from lfsd import events
 from lfsd_cli import graphics, preview
 from lfsd_cli.forgetting import print_quick_check, print_report
+from lfsd_cli.main import main
 from lfsd_cli.output import Mode, Output, plain_table
 from lfsd_cli.pictures import grid, grid_path, plan_paths, slug
 from lfsd_cli.progress import Narrator
 from store.errors import UsageError
+from store.store import Store
+from tests.cli.conftest import BASE, commit
 
 REPORT: dict[str, Any] = {
     "fidelity": {"V1": 0.7, "V2": 0.9},
@@ -159,6 +162,25 @@ def test_a_preview_needs_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal.getvalue() == ""
     preview.show(Output(), picture)
     assert terminal.getvalue().count("▀") >= 40
+
+
+def test_show_draws_the_photo_kept_or_the_last_preview(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    with Store.create(home, BASE) as store:
+        commit(store, "V1", "cat", colour="teal")
+        commit(store, "V2", "dog")
+    terminal = coloured(monkeypatch)
+    assert main(["show", "V1"]) == 0 and "▀" in terminal.getvalue()
+    terminal = coloured(monkeypatch)
+    assert main(["show", "V2"]) == 0 and "▀" not in terminal.getvalue()
+    (home / "work").mkdir(exist_ok=True)
+    Image.new("RGB", (16, 16)).save(home / "work" / "preview-V2-66.png")
+    terminal = coloured(monkeypatch)
+    assert main(["show", "V2"]) == 0 and "▀" in terminal.getvalue()
+    (home / "work" / "preview-V2-66.png").write_bytes(b"torn")
+    terminal = coloured(monkeypatch)
+    assert main(["show", "V2"]) == 0 and "▀" not in terminal.getvalue()
 
 
 @pytest.mark.parametrize(

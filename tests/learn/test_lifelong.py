@@ -6,6 +6,7 @@ from subprocess import run
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lfsd.errors import (
     BaseMismatchError,
@@ -38,6 +39,26 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def picture(model: LifelongModel, prompt: str, **further: object) -> np.ndarray:
     return np.array(model.generate(prompt, seed=3, steps=2, **further)[0].image)
+
+
+def test_a_thumbnail_is_the_first_contexts_photo(photos: dict[str, Path], tmp_path: Path) -> None:
+    with LifelongModel.create(tmp_path / "home", str(tiny_base("pocket"))) as model:
+        wanted = QUICK.changed(thumbnail=True)
+        model.learn([photos["cat"]], token="V1", class_noun="cat", settings=wanted)
+        model.learn([photos["dog"]], token="V2", class_noun="dog", settings=QUICK)
+    with Store.open(tmp_path / "home") as store:
+        cat, dog = store.concept("V1"), store.concept("V2")
+        kept = store.thumbnail(cat)
+        assert store.thumbnail(dog) is None
+    assert kept is not None and kept.shape == (128, 128, 3)
+    with Image.open(photos["cat"] / cat.photos[cat.contexts[0].photo_index].name) as photo:
+        red, _, blue = np.asarray(photo.convert("RGB"))[80, 80].astype(int)
+    assert red > blue and kept[64, 64, 0] > int(kept[64, 64, 2]) + 60
+
+
+def test_a_thumbnail_needs_a_context() -> None:
+    with pytest.raises(UsageError, match="contexts is 0"):
+        QUICK.changed(thumbnail=True, contexts=0)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

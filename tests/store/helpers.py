@@ -22,15 +22,22 @@ def adapter(seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def learn(store: Store, token: str, seed: int = 1, class_noun: str = "cat") -> Session:
+def learn(
+    store: Store,
+    token: str,
+    seed: int = 1,
+    class_noun: str = "cat",
+    thumbnail: np.ndarray | None = None,
+) -> Session:
     """Commit a concept with everything a real one has."""
     rng = np.random.default_rng(seed)
-    latent = store.put_tensors(
-        {
-            "latent": rng.standard_normal((4, 8, 8)).astype(np.float32),
-            "mask": np.ones((8, 8), np.float32),
-        }
-    )
+    context = {
+        "latent": rng.standard_normal((4, 8, 8)).astype(np.float32),
+        "mask": np.ones((8, 8), np.float32),
+    }
+    if thumbnail is not None:
+        context["thumbnail"] = thumbnail
+    latent = store.put_tensors(context)
     concept = NewConcept(
         token=token,
         class_noun=class_noun,

@@ -304,6 +304,24 @@ def test_settings_that_are_not_data_are_refused(store: Store) -> None:
     assert store.head.number == 0
 
 
+def test_a_thumbnail_is_kept_only_if_it_was_handed_in(store: Store) -> None:
+    photo = np.arange(6 * 5 * 3, dtype=np.uint8).reshape(6, 5, 3)
+    learn(store, "V1")
+    learn(store, "V2", 2, thumbnail=photo)
+    assert store.thumbnail(store.concept("V1")) is None
+    kept = store.thumbnail(store.concept("V2"))
+    assert kept is not None and kept.dtype == np.uint8
+    np.testing.assert_array_equal(kept, photo)
+    assert verify(store, data=True) == []
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 4), (1, 6, 5, 3)])
+def test_a_thumbnail_that_is_no_picture_is_named(store: Store, shape: tuple[int, ...]) -> None:
+    learn(store, "V1", thumbnail=np.zeros(shape, np.uint8))
+    with pytest.raises(StoreCorruptError, match="its thumbnail is no picture"):
+        store.thumbnail(store.concept("V1"))
+
+
 def test_metrics_can_be_measured_again_and_the_session_keeps_its_id(store: Store) -> None:
     session = learn(store, "V1")
     store.update_metrics("1", {"fidelity": 0.75})

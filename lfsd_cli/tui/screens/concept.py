@@ -79,7 +79,7 @@ class ConceptScreen(Screen[None]):
             return
         self.row = row
         self.query_one("#title", Static).update(f"{row.token}: a {row.class_noun}")
-        self.query_one("#big", PictureView).show(self.lfsd.thumbnails.get(row.token))
+        self.query_one("#big", PictureView).show(self.lfsd.portrait(row.token))
         self._read(row.token)
 
     @work(thread=True, exclusive=True)

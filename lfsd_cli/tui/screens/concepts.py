@@ -147,7 +147,7 @@ class ConceptsRoom(Room):
 
     def _show(self, row: ConceptRow | None) -> None:
         self.query_one("#facts", Static).update(_facts(row))
-        picture = self.lfsd.thumbnails.get(row.token) if row else None
+        picture = self.lfsd.portrait(row.token) if row else None
         self.query_one("#thumb", PictureView).show(picture)
 
     # ---- filter and sort ----------------------------------------------------------------------

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
-from textual.widgets import Button, DirectoryTree, Input, Label, Static
+from textual.widgets import Button, Checkbox, DirectoryTree, Input, Label, Static
 
 from lfsd_cli.text import clean, human_seconds
 from lfsd_cli.tui.curve import LossCurve
@@ -95,6 +95,7 @@ class LearnRoom(Room):
                         with Horizontal():
                             yield Label(name)
                             yield Input(placeholder=hint, id=name, compact=True)
+                    yield Checkbox("keep a small photo of it", id="thumbnail", compact=True)
                     yield Static("", id="verdict", markup=False)
                     with Horizontal(id="buttons"):
                         yield Button("Check", id="check", compact=True)
@@ -185,7 +186,8 @@ class LearnRoom(Room):
             return None
         steps = self._value("steps")
         token, noun = self._value("token"), self._value("class")
-        return Lesson(self._photos, token, noun, int(steps) if steps else None)
+        photo = self.query_one("#thumbnail", Checkbox).value
+        return Lesson(self._photos, token, noun, int(steps) if steps else None, photo)
 
     def _buttons(self) -> None:
         missing, job = self.missing(), self._job

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from lfsd_cli.portrait import Portrait
 from lfsd_cli.trends import bars, kept_style, trends
 from lfsd_cli.tui import data
 from lfsd_cli.tui.app import LfsdApp
@@ -45,7 +46,7 @@ async def test_pictures_in_pixels_or_not_at_all(
     app = LfsdApp(learned, tmp_path)
     async with app.run_test(size=(100, 30)) as pilot:
         thumb = app.screen.query_one("#thumb", PictureView)
-        await until(pilot, lambda: thumb.source == path)
+        await until(pilot, lambda: thumb.source == Portrait(learned, "V1", path))
         exact = thumb.query("Image")
         assert len(exact) == (0 if how == "off" else 1)
         if how != "off":
@@ -66,6 +67,21 @@ async def test_reload_sees_a_change(learned: Path) -> None:
             store.commit_rm("V1")
         await pilot.press("ctrl+r")
         await until(pilot, lambda: column(app, "#concepts") == ["V2"])
+
+
+async def test_a_concept_shows_the_photo_kept_of_it(home: Path) -> None:
+    with Store.create(home, BASE) as store:
+        commit(store, "V1", "cat", colour="#ff8800")
+        commit(store, "V2", "dog")
+    app = LfsdApp(home, home / "none")
+    async with app.run_test(size=(140, 45)) as pilot:
+        view = app.screen.query_one("#thumb", PictureView)
+        await until(pilot, lambda: "▀" in view.render_line(0).text)
+        cell = next(segment for segment in view.render_line(0) if "▀" in segment.text)
+        assert cell.style is not None and cell.style.color is not None
+        assert cell.style.color.get_truecolor().hex == "#ff8800"
+        await pilot.press("down")
+        await until(pilot, lambda: "▀" not in view.render_line(0).text)
 
 
 async def test_two_hundred_concepts(home: Path) -> None:
@@ -170,6 +186,6 @@ def test_thumbnails_are_of_this_store(learned: Path, tmp_path: Path) -> None:
     preview.write_bytes(mine.read_bytes())
     found = data.shots(tmp_path / "a")
     assert [shot.path for shot in found] == [mine]
-    thumbs = data.thumbnails(data.read(learned), found, learned)
+    thumbs = data.drawn(data.read(learned), found, learned)
     assert thumbs == {"V1": mine, "V2": preview}
-    assert data.thumbnails(data.Snapshot(), found, learned) == {}
+    assert data.drawn(data.Snapshot(), found, learned) == {}

@@ -11,7 +11,7 @@ from lfsd_cli.tui.curve import LossCurve, braille, thin
 from lfsd_cli.tui.job import Job, State
 from lfsd_cli.tui.lesson import Lesson
 from lfsd_cli.tui.picture import PictureView
-from lfsd_cli.tui.screens.learn import FolderTree
+from lfsd_cli.tui.screens.learn import FolderTree, LearnRoom
 from tests.cli.tui.support import finish, hear, in_room, pretend, shown, until
 
 
@@ -67,6 +67,22 @@ async def test_folders_are_picked_in_the_tree(home: Path, tmp_path: Path) -> Non
         await until(pilot, lambda: photos.value == str(tmp_path / "cats"))
         await pilot.press("backspace")
         await until(pilot, lambda: Path(tree.path) == tmp_path.parent)
+
+
+async def test_a_small_photo_is_kept_when_ticked(learned: Path, tmp_path: Path) -> None:
+    app = LfsdApp(learned, tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f5")
+        await until(pilot, lambda: in_room(app, "learn"))
+        write(app, photos=str(tmp_path), token="V3", **{"class": "dog"})
+        await until(pilot, lambda: not disabled(app, "learn"))
+        room = app.screen.query_one(LearnRoom)
+        lesson = room.lesson()
+        assert lesson is not None and "--thumbnail" not in lesson.words()
+        app.screen.query_one("#thumbnail").focus()
+        await pilot.press("space")
+        lesson = room.lesson()
+        assert lesson is not None and "--thumbnail" in lesson.words()
 
 
 async def test_a_session_is_watched_stopped_and_resumed(learned: Path, tmp_path: Path) -> None:
