@@ -118,16 +118,17 @@ class Records:
         self._connect()
 
     @classmethod
-    def open(cls, folder: Path, *, create: bool = False) -> "Records":
-        """Open the environment in `folder`; release it with `close`."""
+    def open(cls, folder: Path, *, create: bool = False, write: bool = False) -> "Records":
+        """Open the environment in `folder`, to `write` only what is sound throughout; release it
+        with `close`."""
         with cls._guard:
             cls._forget_parents()
             if not create:
                 check_meta_pages(folder / "data.mdb")
             known = cls._open.get(_identity(folder))
+            if not create and (known is None or write):
+                check_before_opening(folder / "data.mdb", whole=write)
             if known is None:
-                if not create:
-                    check_before_opening(folder / "data.mdb")
                 known = cls(folder, create)
                 cls._open[_identity(folder)] = known
             known._users += 1

@@ -16,17 +16,20 @@ from store.files import disk_errors
 from store.text import byte_count, printable
 
 # Every page of a file up to this size is walked whenever it is opened (about 5 ms per 100
-# concepts); a longer one by `verify` only, so that opening costs the same for any size.
+# concepts); a longer one by writers and by `verify`, so that reading costs the same for any size.
 WALKED_ON_OPEN = 2 << 20
 _ATTEMPTS = 20
 
 
-def check_before_opening(path: Path) -> None:
-    """Refuse a records file that could crash LMDB: truncated, foreign, or with damaged pages."""
+def check_before_opening(path: Path, *, whole: bool) -> None:
+    """Refuse a records file that could crash LMDB: truncated, foreign, or with damaged pages.
+
+    `whole`: whatever its size, every page is looked at.
+    """
     check_meta_pages(path)
     with disk_errors("opening", path):
         size = path.stat().st_size
-    if size > WALKED_ON_OPEN:
+    if size > WALKED_ON_OPEN and not whole:
         return
     with suppress(StoreBusyError):
         if problems := walk(path):

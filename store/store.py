@@ -89,7 +89,7 @@ class Store(Reader):
         try:
             if write:
                 sweep(home / "tmp")
-            return cls(home, Records.open(home / "records"), lock)
+            return cls(home, Records.open(home / "records", write=write), lock)
         except BaseException:
             if lock is not None:
                 lock.release()
