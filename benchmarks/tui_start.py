@@ -9,6 +9,7 @@ concepts are on it. The store is filled as `benchmarks.store_scale` does.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,7 @@ def ours(home: str) -> None:
     LfsdApp.run = run  # type: ignore[assignment,method-assign]
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         stream.isatty = lambda: True  # type: ignore[method-assign]
+    os.environ["LFSD_PREVIEW"] = "half"  # there is no terminal to ask
     sys.argv = ["lfsd", "tui", "--home", home]
     entry()
 

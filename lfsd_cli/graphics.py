@@ -5,6 +5,8 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from store.errors import UsageError
+
 if TYPE_CHECKING:
     from PIL.Image import Image
     from rich.segment import Segment
@@ -23,9 +25,6 @@ def kind() -> Kind:
     if said == "auto":
         return _asked()
     if said not in get_args(Kind):
-        # Here, because it brings all of the store, which the first paint can do without.
-        from store.errors import UsageError
-
         known = ", ".join(("auto", *get_args(Kind)))
         raise UsageError(f"{VARIABLE}={said}: no such kind of preview", f"one of: {known}")
     return cast("Kind", said)

@@ -5,12 +5,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lfsd import events
 from lfsd_cli.output import Output
 from lfsd_cli.text import clean, human_seconds
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from lfsd import events
 
 STAGES = {
     "photos": "looking at the photos",
@@ -53,7 +54,9 @@ class Narrator:
         else:
             self._out.note(text)
 
-    def __call__(self, event: events.Event) -> None:
+    def __call__(self, event: "events.Event") -> None:
+        from lfsd import events  # here: every command imports this file, few hear an event
+
         self._out.event(_snake(type(event).__name__), dataclasses.asdict(event))
         match event:
             case events.Stage(name):
@@ -72,7 +75,9 @@ class Narrator:
             case _:
                 self._remark(event)
 
-    def _remark(self, event: events.Event) -> None:
+    def _remark(self, event: "events.Event") -> None:
+        from lfsd import events
+
         match event:
             case events.PhotoRefused(file, reason):
                 self.say(f"refused {file}: {reason}")
@@ -107,7 +112,7 @@ class Narrator:
             self._out.note(f"  step {step}/{total}  {detail}")
 
 
-def _losses(event: events.Step) -> str:
+def _losses(event: "events.Step") -> str:
     kept = f", kept {event.loss_kd:.4f}" if event.loss_kd else ""
     left = human_seconds(event.seconds_left)
     return (

@@ -1,5 +1,8 @@
 """The store: records, blobs and the chain of sessions. See docs/store.md."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from store.errors import (
     BaseMismatchError,
     LfsdError,
@@ -10,17 +13,19 @@ from store.errors import (
     StoreCorruptError,
     UsageError,
 )
-from store.records import (
-    BaseRef,
-    Concept,
-    Context,
-    NewConcept,
-    Photo,
-    Refusal,
-    Row,
-    Session,
-)
-from store.store import Store, writer
+
+if TYPE_CHECKING:
+    from store.records import (
+        BaseRef,
+        Concept,
+        Context,
+        NewConcept,
+        Photo,
+        Refusal,
+        Row,
+        Session,
+    )
+    from store.store import Store, writer
 
 __all__ = [
     "BaseMismatchError",
@@ -42,3 +47,11 @@ __all__ = [
     "UsageError",
     "writer",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import all but the errors on first use: who only catches those need not wait for LMDB."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "store.store" if name in ("Store", "writer") else "store.records"
+    return getattr(import_module(home), name)
