@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lfsd.settings import Settings
     from store.records import Session
 
-PREVIEWS_PER_SESSION = 3
+PREVIEWS_PER_SESSION = 2
 STORE_WAIT = 120.0
 
 
