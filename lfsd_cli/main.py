@@ -33,8 +33,8 @@ ENVIRONMENT
 """
 
 
-def build() -> typer.Typer:
-    """The Typer app with every command registered."""
+def build(verb: str | None = None) -> typer.Typer:
+    """The Typer app with every command registered, or with `verb` alone, which starts faster."""
     # Rich help panels cost start-up time and rewrap examples; plain help reads like a manual page.
     app = typer.Typer(
         name="lfsd",
@@ -46,10 +46,21 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_global_options)
-    from lfsd_cli.commands import register_all
+    from lfsd_cli.commands import register
 
-    register_all(app)
+    register(app, verb)
     return app
+
+
+def _verb(argv: Sequence[str]) -> str | None:
+    """The command that a line asks for: the first word that is neither an option nor its value."""
+    words = iter(argv)
+    for word in words:
+        if word == "--home":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None
 
 
 def _show_version(wanted: bool) -> None:
@@ -82,7 +93,7 @@ def main(args: Sequence[str] | None = None) -> int:
     # Known before parsing, so that a wrong option is reported in the mode that was asked for too.
     state.merge({"json_mode": "--json" in argv, "log_json": "--log-json" in argv})
     try:
-        returned = typer.main.get_command(build()).main(
+        returned = typer.main.get_command(build(_verb(argv))).main(
             argv, prog_name="lfsd", standalone_mode=False, obj=state
         )
         if returned == ExitCode.INTERRUPTED:  # how Typer answers a KeyboardInterrupt

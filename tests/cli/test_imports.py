@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Run
+
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate", "textual"}
 PROBE = """
@@ -78,3 +80,31 @@ def test_packages_look_downwards_only(package: str, never: set[str]) -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert not set(ran.stdout.split()) & never
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [([], []), (["--json"], []), (["--home", "ls"], []), ([], ["-q"])]
+)
+def test_a_command_is_found_between_the_options_and_loads_no_other(
+    run: Run, before: list[str], after: list[str]
+) -> None:
+    """A folder that is called like a verb is none, and `lfsd log` does not import `lfsd learn`."""
+    told = run(*before, "log", *after)
+    assert told.code == 4 and "there is no store" in told.err
+    code = (
+        "import sys; from lfsd_cli.main import main; main(sys.argv[1:]);"
+        "print([m for m in sys.modules if m.startswith('lfsd_cli.commands.')])"
+    )
+    words = [*before, "log", *after]
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "['lfsd_cli.commands.log']"
+
+
+def test_the_store_is_not_imported_for_its_errors() -> None:
+    code = "import sys, store.errors; print([m for m in sys.modules if m in ('lmdb', 'msgspec')])"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[]"
