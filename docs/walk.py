@@ -1,4 +1,4 @@
-"""The guide's commands, typed one after another into a new store; its pictures go to OUT.
+"""The guide's sessions and pictures: what it learns and draws, into a new store; pictures to OUT.
 
 python docs/walk.py HOME OUT
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+ROOT = Path(__file__).parents[1]
 SUBJECTS = {
     "black_cat": "cat",
     "poodle": "dog",
@@ -29,23 +30,25 @@ class Walk:
     """One walk through a store."""
 
     def __init__(self, home: Path, out: Path) -> None:
+        if home.exists():
+            raise SystemExit(f"{home} is there already: name a new folder")
         self.home, self.out = home, out
         out.mkdir(parents=True, exist_ok=True)
 
     def type(self, *words: str) -> None:
         """Run one command as a user would."""
         command = [sys.executable, "-m", "lfsd_cli", "--home", str(self.home), *words]
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, cwd=ROOT)
 
     def learn(self, number: int, name: str) -> None:
         """One session."""
         token = ("--token", f"V{number}", "--class", SUBJECTS[name])
         self.type("learn", f"lfsd/samples/{name}", *token)
 
-    def draw(self, name: str, prompt: str, *more: str) -> None:
+    def draw(self, name: str, prompt: str) -> None:
         """Four pictures side by side as `guide-NAME.png`."""
         folder = self.home / "pictures" / name
-        self.type("gen", prompt, "-n", "4", "--seed", SEED, "--out", str(folder), *more)
+        self.type("gen", prompt, "-n", "4", "--seed", SEED, "--out", str(folder))
         drawn = [Image.open(path) for path in sorted(folder.glob("*.png"))]
         strip = Image.new("RGB", (sum(image.width for image in drawn), drawn[0].height))
         for i, image in enumerate(drawn):
@@ -65,7 +68,6 @@ class Walk:
         for number, noun in enumerate(SUBJECTS.values(), 1):
             self.draw(f"ten-{number}", f"a photo of a V{number} {noun}")
         self.draw("again", "a V1 cat on a beach")
-        self.draw("as-of-1", "a V1 cat on a beach", "--as-of", "1")
         self.together()
 
     def together(self) -> None:
@@ -86,7 +88,7 @@ def main() -> None:
     parser.add_argument("home", type=Path)
     parser.add_argument("out", type=Path)
     asked = parser.parse_args()
-    Walk(asked.home, asked.out).go()
+    Walk(asked.home.absolute(), asked.out.absolute()).go()
 
 
 if __name__ == "__main__":

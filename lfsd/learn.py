@@ -121,7 +121,7 @@ def session_about(
     parent: str,
 ) -> dict[str, object]:
     """What must be equal for a checkpoint to be continued."""
-    free = ("checkpoint_every", "preview_every", "measure", "device")
+    free = ("checkpoint_every", "preview_every", "measure", "device", "thumbnail")
     return {
         "token": subject.token,
         "class": subject.class_noun,

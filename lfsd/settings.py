@@ -124,8 +124,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     context_choice: Literal["first", "medoid", "spread"] = "spread"
     """Which photos become contexts."""
     thumbnail: bool = False
-    """Keep a small copy of the first context's photo, to show what the concept is. Otherwise the
-    store holds no photo."""
+    """Keep a small copy of the first context's photo, to show what the concept is. Otherwise no
+    photo is kept once the next session begins."""
     icgen: Literal["attend", "canvas", "off"] = "attend"
     """How generation uses them."""
     context_strength: float = 1.0

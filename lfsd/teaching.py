@@ -1,7 +1,9 @@
 """One lesson: photos in, a measured and committed session out."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +49,7 @@ class Lesson:
         self.store = model.store
         self.parent = self.store.head
         self.main = self.store.writable
+        self.last_preview: Path | None = None
 
     def run(self, *, resume: bool, should_stop: Callable[[], bool]) -> Session:
         """Learn, choose contexts, measure, commit."""
@@ -105,6 +108,7 @@ class Lesson:
             image = make_images(base, [prompt], [self.settings.seed], PREVIEW)[0]
         path = self._work / f"preview-{self.token}-{step}.png"
         image.save(path)
+        self.last_preview = path
         return path
 
     def _commit(self, learned: LearnedSession) -> None:
@@ -123,7 +127,7 @@ class Lesson:
         )
         photos = tuple(Photo(p.name, p.sha256, p.caption) for p in self.found.photos)
         rows = tuple(Row.of(i, self.token, array) for i, array in enumerate(learned.rows))
-        self.store.commit_learn(
+        session = self.store.commit_learn(
             concept=NewConcept(
                 token=self.token,
                 class_noun=self.noun,
@@ -142,6 +146,9 @@ class Lesson:
             seconds=learned.seconds,
         )
         drop_checkpoint(self._work)
+        if self.last_preview is not None and session.concept is not None:
+            with suppress(OSError):  # an ornament: the session is committed
+                copyfile(self.last_preview, self._work / f"concept-{session.concept.id}.png")
 
     def _embed(self) -> np.ndarray | None:
         """The judge's embeddings of the photos; None when there is no judge to be had."""

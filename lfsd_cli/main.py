@@ -56,6 +56,8 @@ def _verb(argv: Sequence[str]) -> str | None:
     """The command that a line asks for: the first word that is neither an option nor its value."""
     words = iter(argv)
     for word in words:
+        if word in ("-h", "--help"):
+            return None
         if word == "--home":
             next(words, None)
         elif not word.startswith("-"):

@@ -1,8 +1,10 @@
 """What a concept looks like, before anything is drawn of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from store.errors import LfsdError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,18 +19,18 @@ class Portrait:
 
     home: Path
     token: str
-    drawn: Path | None = None
+    drawn: Path | None = field(default=None, compare=False)
 
     def load(self) -> "Image | None":
-        """Read it; None if there is neither. LfsdError if the store is damaged."""
-        from store.errors import NotFoundError
+        """Read it; None if there is neither, or none that can be read (`verify` says why)."""
         from store.store import Store
 
         try:
             with Store.open(self.home) as store:
-                return kept(store, store.concept(self.token)) or readable(self.drawn)
-        except NotFoundError:  # removed or renamed a moment ago
-            return None
+                photo = kept(store, store.concept(self.token))
+        except LfsdError:
+            photo = None
+        return photo or readable(self.drawn)
 
 
 def kept(store: "Store", concept: "Concept") -> "Image | None":
@@ -57,18 +59,7 @@ def load(path: Path, largest: int = 640) -> "Image":
     return picture
 
 
-def last_preview(home: Path, token: str) -> Path | None:
-    """The newest picture drawn of a concept while it was being learned."""
-    return next(iter(newest(home / "work", f"preview-{token}-*.png")), None)
-
-
-def newest(folder: Path, pattern: str) -> list[Path]:
-    """The files in a folder that match, newest first."""
-
-    def made(path: Path) -> float:
-        try:
-            return path.stat().st_mtime
-        except OSError:
-            return 0.0
-
-    return sorted(folder.glob(pattern), key=made, reverse=True)
+def preview_of(home: Path, concept_id: str) -> Path | None:
+    """The last picture drawn of a concept while it was being learned."""
+    path = home / "work" / f"concept-{concept_id}.png"
+    return path if path.is_file() else None

@@ -77,7 +77,7 @@ def learn(
     thumbnail: Annotated[
         bool,
         typer.Option(
-            "--thumbnail", help="Keep one small photo, to show what it is; else none is kept."
+            "--thumbnail", help="Keep one small photo in the store, to show what the concept is."
         ),
     ] = False,
     resolution: Annotated[

@@ -8,8 +8,9 @@ from lfsd_cli import completion, preview
 from lfsd_cli.context import Call, register
 from lfsd_cli.documents import SCHEMA, concept_detail, figures, local_time
 from lfsd_cli.errors import ExitCode
-from lfsd_cli.portrait import kept, last_preview, readable
+from lfsd_cli.portrait import kept, preview_of, readable
 from lfsd_cli.text import human_bytes, human_seconds, plural
+from store.errors import LfsdError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -53,7 +54,7 @@ def show(
         concept = store.concept(token, at)
         learned = store.session(concept.session)
         detail = concept_detail(store, concept, learned, {learned.id: learned.number})
-        picture = _picture(store, concept) if call.out.live else None
+        picture = _picture(call, store, concept) if call.out.live else None
     call.out.result(
         {"schema": SCHEMA, "concept": detail},
         human=lambda: _human(call, detail, picture),
@@ -61,9 +62,14 @@ def show(
     )
 
 
-def _picture(store: "Store", concept: "Concept") -> "Image | None":
-    """The photo kept of it, else how it looked while it was learned."""
-    return kept(store, concept) or readable(last_preview(store.home, concept.token))
+def _picture(call: Call, store: "Store", concept: "Concept") -> "Image | None":
+    """The photo kept of it, else how it looked while it was learned; an ornament may be missing."""
+    photo = None
+    try:
+        photo = kept(store, concept)
+    except LfsdError as error:
+        call.out.warn(f"its photo cannot be shown: {error.message}")
+    return photo or readable(preview_of(store.home, concept.id))
 
 
 def _human(call: Call, detail: dict[str, Any], picture: "Image | None") -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lfsd_cli.documents import change_text, concept_detail, local_time
-from lfsd_cli.portrait import last_preview, newest
+from lfsd_cli.portrait import preview_of
 from lfsd_cli.text import clean
 from lfsd_cli.trends import Trends, trends
 
@@ -215,7 +215,7 @@ def shots(folder: Path, limit: int = NEWEST) -> list[Shot]:
     from store.errors import LfsdError
 
     found = []
-    for path in newest(folder, "*.png"):
+    for path in _newest(folder):
         try:
             found.append(shot(path))
         except LfsdError:
@@ -257,7 +257,17 @@ def drawn(snapshot: Snapshot, found: list[Shot], home: Path) -> dict[str, Path]:
             chosen.setdefault(each.concepts[0], each.path)
     for row in snapshot.concepts:
         if row.token not in chosen:
-            preview = last_preview(home, row.token)
+            preview = preview_of(home, row.id)
             if preview is not None:
                 chosen[row.token] = preview
     return chosen
+
+
+def _newest(folder: Path) -> list[Path]:
+    def made(path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    return sorted(folder.glob("*.png"), key=made, reverse=True)

@@ -4,6 +4,7 @@ Half cells are our own and made in a thread. Kitty's protocol and sixels are tex
 widget lies in ours and fills it.
 """
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,13 +14,16 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.worker import get_current_worker
 
 from lfsd_cli.graphics import half_cells, kind
 from lfsd_cli.portrait import Portrait, load
-from store.errors import LfsdError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+PAUSE = 0.05
+"""Seconds that a concept stays under the cursor before the store is read for its picture."""
 
 Source: TypeAlias = "Image | Path | Portrait"
 
@@ -75,8 +79,9 @@ class PictureView(Widget):
 
     def show(self, source: "Source | None") -> None:
         """Show another picture, a file of one, what there is of a concept, or nothing."""
-        if source is None or source != self._source:
-            self._source = source
+        changed = source is None or source != self._source
+        self._source = source
+        if changed:
             self._lines = []
             if self._exact is not None:
                 self._exact.image = None
@@ -93,10 +98,15 @@ class PictureView(Widget):
 
     @work(thread=True, exclusive=True)
     def _draw(self, source: "Source", size: tuple[int, int]) -> None:
+        worker = get_current_worker()
+        if isinstance(source, Portrait):
+            time.sleep(PAUSE)
+        if worker.is_cancelled:  # the cursor has moved on
+            return
         try:
             picture = _read(source)
             lines = [] if picture is None or self._exact is not None else draw(picture, *size)
-        except (LfsdError, OSError, ValueError, SyntaxError):
+        except (OSError, ValueError, SyntaxError):
             # the file has gone or is no picture: an empty frame says it well enough
             picture, lines = None, []
         self.post_message(self.Drawn(source, picture, lines, size))

@@ -102,6 +102,11 @@ def test_a_command_is_found_between_the_options_and_loads_no_other(
     assert ran.stdout.splitlines()[-1] == "['lfsd_cli.commands.log']"
 
 
+def test_help_before_a_command_lists_them_all(run: Run) -> None:
+    for words in (["--help", "ls"], ["-h", "ls"]):
+        assert "Teach the model a new subject" in run(*words).out
+
+
 def test_the_store_is_not_imported_for_its_errors() -> None:
     code = "import sys, store.errors; print([m for m in sys.modules if m in ('lmdb', 'msgspec')])"
     ran = subprocess.run(

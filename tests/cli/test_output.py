@@ -174,13 +174,21 @@ def test_show_draws_the_photo_kept_or_the_last_preview(
     assert main(["show", "V1"]) == 0 and "▀" in terminal.getvalue()
     terminal = coloured(monkeypatch)
     assert main(["show", "V2"]) == 0 and "▀" not in terminal.getvalue()
-    (home / "work").mkdir(exist_ok=True)
-    Image.new("RGB", (16, 16)).save(home / "work" / "preview-V2-66.png")
+    with Store.open(home) as store:
+        cat, dog = store.concept("V1"), store.concept("V2")
+    drawn = home / "work" / f"concept-{dog.id}.png"
+    drawn.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (16, 16)).save(drawn)
     terminal = coloured(monkeypatch)
     assert main(["show", "V2"]) == 0 and "▀" in terminal.getvalue()
-    (home / "work" / "preview-V2-66.png").write_bytes(b"torn")
+    drawn.write_bytes(b"torn")
     terminal = coloured(monkeypatch)
     assert main(["show", "V2"]) == 0 and "▀" not in terminal.getvalue()
+    blob = home / "blobs" / cat.contexts[0].latents[:2] / cat.contexts[0].latents
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    terminal = coloured(monkeypatch)
+    assert main(["show", "V1"]) == 0, "an ornament does not fail the command"
+    assert "cannot be shown" in terminal.getvalue() and "▀" not in terminal.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from store.store import Store
 from tests.cli.conftest import Run
 from tests.cli.test_main_job import QUICK, photos
 from tests.tiny import tiny_base
@@ -27,11 +29,12 @@ def telling(tmp_path: Path) -> list[Path]:
     return found
 
 
+@pytest.mark.parametrize("wish", [[], ["--thumbnail"]])
 def test_nothing_written_holds_a_photo_or_its_metadata(
-    run: Run, home: Path, tmp_path: Path, telling: list[Path]
+    run: Run, home: Path, tmp_path: Path, telling: list[Path], wish: list[str]
 ) -> None:
     assert run("init", "--base", tiny_base("pocket")).code == 0
-    learned = run("learn", *telling, "--token", "V1", "--class", "cat", *QUICK)
+    learned = run("learn", *telling, "--token", "V1", "--class", "cat", *QUICK, *wish)
     assert learned.code == 0, learned.err
     drawn = run("gen", "a V1 cat", "--steps", 2, "--out", tmp_path / "out")
     assert drawn.code == 0, drawn.err
@@ -52,3 +55,8 @@ def test_nothing_written_holds_a_photo_or_its_metadata(
     pictures = [p.relative_to(home).as_posix() for p in home.rglob("*.png")]
     assert pictures == ["work/photos.png"]  # what the model saw, until the next session
     assert not list((tmp_path / "copy").rglob("*.png"))
+    for folder in (home, tmp_path / "copy"):
+        with Store.open(folder) as store:
+            blobs = [store.tensors(sha) for s in store.sessions() for sha in s.blobs()]
+        pixels = [t for blob in blobs for t in blob.values() if t.dtype == np.uint8]
+        assert [t.shape for t in pixels] == [(128, 128, 3)] * len(wish)

@@ -22,7 +22,7 @@ from lfsd_cli.tui.room import Room
 
 HINT = "choose a folder of 3 to 10 photos of one subject"
 FIELDS = {"photos": "a folder", "token": "V1, Max", "class": "cat", "steps": "200"}
-STRIP = 4
+STRIP = 2
 
 
 class FolderTree(DirectoryTree):
@@ -288,6 +288,7 @@ class LearnRoom(Room):
         if job.state is State.DONE:
             session = job.document["session"]
             lines.append(f"session {session['number']} is committed; F4 draws it")
+            self.query_one("#thumbnail", Checkbox).value = False  # asked for anew each time
         self.query_one("#status", Static).update("\n".join(lines))
         self.query_one("#notes-text", Static).update("\n".join(job.notes))
         self.query_one("#curve", LossCurve).show(job.losses)

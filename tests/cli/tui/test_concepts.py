@@ -182,7 +182,8 @@ def test_thumbnails_are_of_this_store(learned: Path, tmp_path: Path) -> None:
     mine = picture(tmp_path / "a", "V1 cat", 1, learned, ["V1"])
     (tmp_path / "a" / "other.png").write_bytes(b"no picture")
     (learned / "work").mkdir(exist_ok=True)
-    preview = learned / "work" / "preview-V2-30.png"
+    with Store.open(learned) as store:
+        preview = learned / "work" / f"concept-{store.concept('V2').id}.png"
     preview.write_bytes(mine.read_bytes())
     found = data.shots(tmp_path / "a")
     assert [shot.path for shot in found] == [mine]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from PIL import Image
-from textual.widgets import Button, Input
+from textual.widgets import Button, Checkbox, Input
 
 from lfsd_cli.tui.app import LfsdApp
 from lfsd_cli.tui.curve import LossCurve, braille, thin
@@ -76,13 +76,20 @@ async def test_a_small_photo_is_kept_when_ticked(learned: Path, tmp_path: Path) 
         await until(pilot, lambda: in_room(app, "learn"))
         write(app, photos=str(tmp_path), token="V3", **{"class": "dog"})
         await until(pilot, lambda: not disabled(app, "learn"))
-        room = app.screen.query_one(LearnRoom)
+        room = app.screen
+        assert isinstance(room, LearnRoom)
         lesson = room.lesson()
         assert lesson is not None and "--thumbnail" not in lesson.words()
         app.screen.query_one("#thumbnail").focus()
         await pilot.press("space")
         lesson = room.lesson()
         assert lesson is not None and "--thumbnail" in lesson.words()
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: bool(app.jobs.all))
+        job = app.jobs.all[0]
+        job.document, job.state = {"session": {"number": 3}}, State.DONE
+        app.job_signal.publish(job)
+        await until(pilot, lambda: not app.screen.query_one("#thumbnail", Checkbox).value)
 
 
 async def test_a_session_is_watched_stopped_and_resumed(learned: Path, tmp_path: Path) -> None:
