@@ -39,6 +39,17 @@ class FolderTree(DirectoryTree):
         return [path for path in paths if path.is_dir() and not path.name.startswith(".")]
 
 
+class Tick(Checkbox):
+    """A box that is empty until it is ticked, in a terminal without colours too."""
+
+    BUTTON_INNER = " "
+
+    def watch_value(self) -> None:
+        """Show the cross, or nothing."""
+        self.BUTTON_INNER = "X" if self.value else " "
+        super().watch_value()
+
+
 class LearnRoom(Room):
     """At the left the folders and the form, at the right what comes of them."""
 
@@ -95,7 +106,7 @@ class LearnRoom(Room):
                         with Horizontal():
                             yield Label(name)
                             yield Input(placeholder=hint, id=name, compact=True)
-                    yield Checkbox("keep a small photo of it", id="thumbnail", compact=True)
+                    yield Tick("keep a small photo of it", id="thumbnail", compact=True)
                     yield Static("", id="verdict", markup=False)
                     with Horizontal(id="buttons"):
                         yield Button("Check", id="check", compact=True)
