@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lfsd.lifelong import LifelongModel
 
 PREVIEW = Sampling(steps=8, icgen="off")
-THUMBNAIL_SIDE = 128
+THUMBNAIL_SIDE = 96
 
 
 class Lesson:

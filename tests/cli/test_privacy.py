@@ -59,4 +59,4 @@ def test_nothing_written_holds_a_photo_or_its_metadata(
         with Store.open(folder) as store:
             blobs = [store.tensors(sha) for s in store.sessions() for sha in s.blobs()]
         pixels = [t for blob in blobs for t in blob.values() if t.dtype == np.uint8]
-        assert [t.shape for t in pixels] == [(128, 128, 3)] * len(wish)
+        assert [t.shape for t in pixels] == [(96, 96, 3)] * len(wish)

@@ -53,9 +53,9 @@ def test_a_thumbnail_is_the_first_contexts_photo(photos: dict[str, Path], tmp_pa
         cat = store.concept("V1")
         kept = store.thumbnail(cat)
         assert store.thumbnail(store.concept("V2")) is None
-    assert kept is not None and kept.shape == (128, 128, 3)
+    assert kept is not None and kept.shape == (96, 96, 3)
     index = cat.contexts[0].photo_index
-    middle = kept[56:72, 56:72].mean((0, 1))
+    middle = kept[40:56, 40:56].mean((0, 1))
     nearest = min(range(3), key=lambda i: float(np.abs(middle - colours[i]).sum()))
     assert cat.photos[index].name == f"{nearest}.png"
 
