@@ -162,7 +162,7 @@ class LoadedModel:
         """How pictures are drawn at `session`: as `settings` say, or those it was learned with."""
         from lfsd.sampler import Sampling
 
-        settings = settings or self._settings_at(session)
+        settings = settings or self.settings_at(session)
         said: dict[str, Any] = {}
         if settings is not None:
             said = {
@@ -177,7 +177,7 @@ class LoadedModel:
         pinned = self._store.base
         return locate_base(pinned.id, pinned.revision or None)
 
-    def _settings_at(self, session: Session) -> Settings | None:
+    def settings_at(self, session: Session) -> Settings | None:
         """The settings of the last session up to `session` that learned something."""
         for past in reversed(self._store.sessions(session.id)):
             if past.kind == "learn" and past.settings:
@@ -189,7 +189,7 @@ class LoadedModel:
         self, settings: Settings, on_event: EventCallback, session: Session | None = None
     ) -> Settings:
         """`settings` with the adapter's shape as the store's first session fixed it."""
-        past = self._settings_at(session or self._store.head)
+        past = self.settings_at(session or self._store.head)
         if past is None:
             return settings
         default = Settings()

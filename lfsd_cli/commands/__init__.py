@@ -7,8 +7,8 @@ import typer
 # verb -> module, in the order the help lists them
 VERBS = {
     "learn": "learn", "gen": "gen", "ls": "ls", "show": "show", "log": "log", "report": "report",
-    "rm": "rm", "rename": "rename", "undo": "undo", "goto": "goto", "init": "init",
-    "store": "store_group", "demo": "demo", "tui": "tui", "doctor": "doctor",
+    "rm": "rm", "rename": "rename", "undo": "undo", "goto": "goto", "export": "export",
+    "init": "init", "store": "store_group", "demo": "demo", "tui": "tui", "doctor": "doctor",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from store.records import BaseRef, Context, NewConcept, Photo, Refusal, Row
 from store.store import Store
 
 BASE = BaseRef(id="pocket", revision="", sha256="ab" * 32, layout="sd")
+LAYER = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
 
 
 @dataclass
@@ -92,7 +93,9 @@ def commit(
     )
     session = store.commit_learn(
         concept=concept,
-        adapter=store.put_tensors({"lora": array(4, 4)}),
+        adapter=store.put_tensors(
+            {f"{LAYER}.lora_A.weight": array(4, 16), f"{LAYER}.lora_B.weight": array(16, 4)}
+        ),
         settings={"steps": 100, "seed": 0},
         metrics={"fidelity": {token: 0.75}},
         versions={"lfsd": "0.1.0"},

@@ -40,6 +40,7 @@ def complete(words: str) -> list[str]:
         ("lfsd show ", ["V1", "V2"]),
         ("lfsd rm ", ["V1", "V2"]),
         ("lfsd rename V2", ["V2"]),
+        ("lfsd export V1 ", ["V1", "V2"]),
         ("lfsd goto ", ["0", "1", "2"]),
         ("lfsd gen cat --as-of ", ["0", "1", "2"]),
     ],

@@ -31,7 +31,7 @@ VERBS = list(_commands())
 
 def test_the_verbs_are_those_of_the_contract() -> None:
     assert set(VERBS) == {
-        "init", "learn", "gen", "ls", "show", "log", "rm", "rename", "undo", "goto",
+        "init", "learn", "gen", "ls", "show", "log", "rm", "rename", "undo", "goto", "export",
         "report", "demo", "tui", "doctor", "store path", "store info", "store verify",
         "store compact", "store unlock", "store backup", "store restore", "store gc",
         "store repair", "store migrate",

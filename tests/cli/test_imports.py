@@ -43,6 +43,7 @@ def loaded_by(words: list[str]) -> tuple[int, set[str]]:
         ["undo"],
         ["rm", "V1"],
         ["goto", "1"],
+        ["export", "V1"],
         ["store", "info"],
         ["store", "verify", "--data"],
         ["store", "compact"],

@@ -185,6 +185,24 @@ def test_rename_then_draw(run: Run, taught: Path) -> None:
     assert run("rename", "V7", "Tom").code == 4
 
 
+def test_export(run: Run, taught: Path, tmp_path: Path) -> None:
+    ran = run("export", "V1", "--out", tmp_path / "out", "--json")
+    assert ran.code == 0, ran.err
+    told = ran.document["export"]
+    assert told["concepts"] == ["V1"] and told["format"] == "kohya"
+    names = [Path(file).relative_to(tmp_path / "out").as_posix() for file in told["files"]]
+    assert names == ["embeddings/V1.safetensors", "lora/lfsd-V1.safetensors", "README.txt"]
+    assert all(Path(file).stat().st_size for file in told["files"])
+    again = run("export", "V1", "--out", tmp_path / "out")
+    assert again.code == 2 and "--force" in again.err
+    assert run("export", "V1", "--out", tmp_path / "out", "--force").code == 0
+    assert run("export", "V7", "--out", tmp_path / "no").code == 4
+    assert run("export", "--at", "0", "--out", tmp_path / "no").code == 4
+    (tmp_path / "file").touch()
+    assert run("export", "--out", tmp_path / "file").code == 2
+    assert not (tmp_path / "no").exists()
+
+
 def test_report(run: Run, taught: Path) -> None:
     ran = run("report", "--quick", "--json", "--html", "page.html")
     assert ran.code == 0, ran.err

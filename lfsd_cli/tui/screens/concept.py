@@ -43,6 +43,7 @@ class ConceptScreen(Screen[None]):
         Binding("escape", "back", "Back"),
         Binding("g", "draw", "Generate"),
         Binding("n", "rename", "Rename"),
+        Binding("e", "export", "Export"),
         Binding("delete,x", "remove", "Remove"),
     ]
 
@@ -115,6 +116,20 @@ class ConceptScreen(Screen[None]):
         question = f"Another token for {self.row.words}.\nWhat was learned stays as it is."
         self.app.push_screen(AskScreen(question, self.row.token), named)
 
+    def action_export(self) -> None:
+        """LoRA and token for other programs, in a folder of ours to name."""
+
+        def named(folder: str | None) -> None:
+            if folder:
+                title = f"exporting {self.row.token} to {folder}"
+                self._submit(title, ["export", self.row.token], out=folder)
+
+        question = (
+            f"Write {self.row.words} for A1111, Forge or ComfyUI, into which folder?\n"
+            "README.txt there says where the files go."
+        )
+        self.app.push_screen(AskScreen(question, f"lfsd-{self.row.token}"), named)
+
     def action_remove(self) -> None:
         """Take it out of use, after a question."""
 
@@ -128,9 +143,10 @@ class ConceptScreen(Screen[None]):
         )
         self.app.push_screen(ConfirmScreen(question, "Remove"), answered)
 
-    def _submit(self, title: str, words: list[str]) -> None:
+    def _submit(self, title: str, words: list[str], out: str | None = None) -> None:
+        options = [] if out is None else [f"--out={out}"]
         # A token cannot begin with a dash, but what was typed here can.
-        self.lfsd.jobs.submit(Job(title, [words[0], "--", *words[1:]], quick=True))
+        self.lfsd.jobs.submit(Job(title, [words[0], *options, "--", *words[1:]], quick=True))
 
 
 def describe(row: ConceptRow, detail: dict[str, Any]) -> str:

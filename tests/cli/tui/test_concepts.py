@@ -123,6 +123,22 @@ async def test_a_concept_is_opened_and_removed_after_a_question(learned: Path) -
         await until(pilot, lambda: column(app, "#concepts") == ["V1"])
 
 
+async def test_export_asks_for_a_folder(learned: Path, tmp_path: Path) -> None:
+    app = LfsdApp(learned)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(column(app, "#concepts")) == 2)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ConceptScreen))
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, AskScreen))
+        assert app.screen.query_one("#answer", Input).value == "lfsd-V1"
+        app.screen.query_one("#answer", Input).value = str(tmp_path / "-out")
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(app.jobs.all) and app.jobs.all[0].over)
+        assert app.jobs.all[0].state is State.DONE, app.jobs.all[0].error
+    assert (tmp_path / "-out/embeddings/V1.safetensors").is_file()
+
+
 async def test_undo_says_what_it_changes(learned: Path) -> None:
     app = LfsdApp(learned)
     async with app.run_test(size=(100, 30)) as pilot:
