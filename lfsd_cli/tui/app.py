@@ -1,7 +1,10 @@
 """`lfsd tui`: five rooms over one store. Rooms show; jobs and the store's state live here."""
 
+import gc
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -18,14 +21,15 @@ from lfsd_cli.tui.jobs import Jobs
 from lfsd_cli.tui.room import ROOMS
 
 
+def _module(room: str) -> ModuleType:
+    return import_module(f"lfsd_cli.tui.screens.{room}")
+
+
 def _room(name: str) -> Callable[[], Screen[Any]]:
     """Make a room when it is first entered: starting pays for one screen, not for five."""
 
     def make() -> Screen[Any]:
-        from importlib import import_module
-
-        module = import_module(f"lfsd_cli.tui.screens.{name}")
-        return module.ROOM()  # type: ignore[no-any-return]
+        return _module(name).ROOM()  # type: ignore[no-any-return]
 
     return make
 
@@ -95,6 +99,8 @@ class LfsdApp(App[None]):
         self.post_message(StoreRead(snapshot, turn))
         shots = data.shots(self.pictures)
         self.post_message(ShotsRead(shots, data.drawn(snapshot, shots, self.home)))
+        for room in ROOMS:
+            _module(room)  # so that entering one does not wait for its modules
 
     @on(StoreRead)
     def _store_read(self, message: StoreRead) -> None:
@@ -107,6 +113,12 @@ class LfsdApp(App[None]):
     def _shots_read(self, message: ShotsRead) -> None:
         self.shots, self.drawn = message.shots, message.drawn
         self.store_signal.publish(self.snapshot)
+        self.settle()
+
+    def settle(self) -> None:
+        """Spare what is shown from the garbage collector, whose full passes over a thousand rows
+        stop the screen for a tenth of a second; what is no longer used is freed all the same."""
+        gc.freeze()
 
     def portrait(self, token: str) -> Portrait:
         """What there is to show of a concept."""

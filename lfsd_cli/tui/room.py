@@ -108,6 +108,7 @@ class Room(Screen[None]):
         self.prepare()
         self.store_read(self.snapshot)
         self._tell()
+        self.call_after_refresh(self.lfsd.settle)
 
     def prepare(self) -> None:
         """Set the widgets up, once."""

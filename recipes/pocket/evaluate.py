@@ -1,4 +1,4 @@
-"""Stage 8, `evaluate`: pocket's figures on data never trained on, with fixed seeds, and a contact sheet.
+"""Stage 9, `evaluate`: pocket's figures on data never trained on, with fixed seeds, and a contact sheet.
 
     python -m recipes.pocket.evaluate --work WORK [--base lfsd/bases/pocket] [--photos FOLDER] [--sheet FILE.png] [--guidance 4]
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 from lfsd.judge import Judge
 from recipes.pocket.early import SCENES as EARLY_SCENES
+from recipes.pocket.likeness import likeness
 from recipes.pocket.scenes import SCENES
 from recipes.pocket.world import SIZE, World, article
 
@@ -199,6 +200,12 @@ def main() -> None:
             figure="leave-one-out, photographs",
             judge=leave_one_out(judge.subjects(images), labels),
             histogram=leave_one_out(histogram(images), labels),
+        )
+    for name, seen in likeness(args.base, judge, world).items():
+        say(
+            figure=f"held-out subjects drawn {name} contexts",
+            similarity=seen.similarity,
+            told=seen.told,
         )
     asked = prompts()
     drawn, ideal = draw(pipeline, asked, args.guidance), composites(world, asked)

@@ -1,4 +1,4 @@
-"""Stage 6, `package`: checkpoints -> a folder in the Stable Diffusion layout, float16 safetensors.
+"""Stage 7, `package`: checkpoints -> a folder in the Stable Diffusion layout, float16 safetensors.
 
     python -m recipes.pocket.package --work WORK [--out lfsd/bases/pocket] [--unpack]
 

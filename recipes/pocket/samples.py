@@ -1,4 +1,4 @@
-"""Stage 7, `samples`: few-shot sets of held-out subjects for the demo and the tests, five small JPEGs each.
+"""Stage 8, `samples`: few-shot sets of held-out subjects for the demo and the tests, five small JPEGs each.
 
     python -m recipes.pocket.samples --work WORK [--out lfsd/samples]
 

@@ -149,7 +149,7 @@ def main() -> None:
         pick = torch.randint(len(latents), (args.batch,), device=device)
         clean = latents[pick].float()
         tokens = torch.where(torch.rand(args.batch, 1, device=device) < DROP, empty, ids[pick])
-        t = _timesteps(args.batch, len(alphas), device)
+        t = timesteps(args.batch, len(alphas), device)
         a, noise = alphas[t].view(-1, 1, 1, 1), torch.randn_like(clean)
         noisy = a.sqrt() * clean + (1 - a).sqrt() * noise
         v = a.sqrt() * noise - (1 - a).sqrt() * clean
@@ -163,7 +163,7 @@ def main() -> None:
     stage.run(losses)
 
 
-def _timesteps(n: int, total: int, device: str) -> Tensor:
+def timesteps(n: int, total: int, device: str) -> Tensor:
     """Half of them where shapes are decided, the others anywhere."""
     spread = torch.rand(n, device=device)
     shapes = torch.rand(n, device=device) < 0.5

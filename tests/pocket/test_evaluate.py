@@ -8,6 +8,7 @@ from PIL import Image
 
 from lfsd.judge import Judge
 from recipes.pocket import early, evaluate
+from recipes.pocket.likeness import scored
 
 ASKED = [
     ("cat", "on a beach", "a photo of a cat on a beach"),
@@ -68,3 +69,9 @@ def test_every_noun_that_is_measured_is_in_the_early_world() -> None:
     assert set(evaluate.OBJECTS) <= set(early.SUBJECTS)
     chosen = [name for names in early.SUBJECTS.values() for name in names]
     assert len(chosen) == len(set(chosen))
+
+
+def test_likeness_counts_the_right_subject() -> None:
+    near = np.array([[[0.9, 0.1], [0.2, 0.3]], [[0.5, 0.6], [0.1, 0.8]]])
+    seen = scored(near)
+    assert seen.told == 0.75 and seen.similarity == pytest.approx((0.9 + 0.2 + 0.6 + 0.8) / 4)

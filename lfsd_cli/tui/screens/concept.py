@@ -34,7 +34,7 @@ class ConceptScreen(Screen[None]):
             self.detail = detail
             self.problem = problem
 
-    CSS = """
+    DEFAULT_CSS = """
     ConceptScreen #title { height: 1; background: $primary; color: $text; padding: 0 1; }
     ConceptScreen #text { width: 1fr; padding: 0 2; }
     ConceptScreen #big { width: 1fr; height: 1fr; margin: 1; }

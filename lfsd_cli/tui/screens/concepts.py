@@ -8,12 +8,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import Input, Static
 
 from lfsd_cli.trends import bars, kept_style
 from lfsd_cli.tui.data import ConceptRow, Snapshot
 from lfsd_cli.tui.picture import PictureView
 from lfsd_cli.tui.room import Room
+from lfsd_cli.tui.table import LongTable
 
 # Widths are given: to measure a thousand rows would hold up the screen.
 COLUMNS = {
@@ -25,7 +26,6 @@ COLUMNS = {
     "trend": 8,
     "learned": 16,
 }
-PART = 200
 EMPTY = """\
 Nothing learned yet.
 
@@ -47,7 +47,7 @@ class ConceptsRoom(Room):
     """A table, a filter above it, and the concept under the cursor beside it."""
 
     NAME = "concepts"
-    CSS = """
+    DEFAULT_CSS = """
     ConceptsRoom #filter { height: 1; border: none; background: $boost; }
     ConceptsRoom #concepts { width: 1fr; height: 1fr; scrollbar-size-horizontal: 0; }
     ConceptsRoom #card { width: 27; padding: 0 1; border-left: solid $panel; }
@@ -71,7 +71,6 @@ class ConceptsRoom(Room):
         self._sort = "session"
         self._shown: list[str] = []
         self._filled: Snapshot | None = None
-        self._rest: list[ConceptRow] = []
 
     def body(self) -> ComposeResult:
         """Filter, table and card; or a welcome."""
@@ -79,7 +78,7 @@ class ConceptsRoom(Room):
         with Horizontal(id="list"):
             with Vertical():
                 yield Input(placeholder="/ to filter", id="filter", compact=True)
-                yield DataTable(id="concepts", cursor_type="row")
+                yield LongTable(id="concepts")
             with Vertical(id="card"):
                 yield Static("", id="facts", markup=False)
                 yield PictureView(id="thumb")
@@ -91,8 +90,8 @@ class ConceptsRoom(Room):
         self._table.focus()
 
     @property
-    def _table(self) -> "DataTable[Text]":
-        return self.query_one("#concepts", DataTable)
+    def _table(self) -> LongTable:
+        return self.query_one("#concepts", LongTable)
 
     # ---- what is shown ------------------------------------------------------------------------
     def store_read(self, snapshot: Snapshot) -> None:
@@ -119,21 +118,11 @@ class ConceptsRoom(Room):
         rows = [r for r in self.snapshot.concepts if _matches(r, wanted)]
         rows.sort(key=SORTS[self._sort])
         here = self.current
-        self._table.clear()
         self._shown = [row.token for row in rows]
-        self._rest = rows
-        self._pour()
-        if here is not None and here.token in self._shown:
-            self._table.move_cursor(row=self._shown.index(here.token))
+        known = here is not None and here.token in self._shown
+        cursor = self._shown.index(here.token) if here and known else 0
+        self._table.fill(((row.token, _cells(row)) for row in rows), cursor)
         self._show(self.current)
-
-    def _pour(self) -> None:
-        """Fill in a part; a thousand rows at once would hold up the screen."""
-        part, self._rest = self._rest[:PART], self._rest[PART:]
-        for row in part:
-            self._table.add_row(*_cells(row), key=row.token)
-        if self._rest:
-            self.call_later(self._pour)
 
     @property
     def current(self) -> ConceptRow | None:
@@ -141,7 +130,7 @@ class ConceptsRoom(Room):
         number = self._table.cursor_row
         return self.snapshot.concept(self._shown[number]) if number < len(self._shown) else None
 
-    @on(DataTable.RowHighlighted, "#concepts")
+    @on(LongTable.RowHighlighted, "#concepts")
     def _moved(self) -> None:
         self._show(self.current)
 
@@ -176,7 +165,7 @@ class ConceptsRoom(Room):
         self._fill()
 
     # ---- going on -----------------------------------------------------------------------------
-    @on(DataTable.RowSelected, "#concepts")
+    @on(LongTable.RowSelected, "#concepts")
     def action_open(self) -> None:
         """All about the concept under the cursor."""
         from lfsd_cli.tui.screens.concept import ConceptScreen

@@ -21,7 +21,7 @@ _CSS = """
 class ConfirmScreen(ModalScreen[bool]):
     """Says what will change and asks; the answer is True for yes."""
 
-    CSS = _CSS.format("ConfirmScreen")
+    DEFAULT_CSS = _CSS.format("ConfirmScreen")
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,n", "answer(False)", "No"),
         ("y", "answer(True)", "Yes"),
@@ -56,7 +56,7 @@ class ConfirmScreen(ModalScreen[bool]):
 class AskScreen(ModalScreen[str | None]):
     """Asks for one line; None if it was called off."""
 
-    CSS = _CSS.format("AskScreen")
+    DEFAULT_CSS = _CSS.format("AskScreen")
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss(None)", "Cancel")]
 
     def __init__(self, question: str, value: str = "") -> None:

@@ -37,7 +37,7 @@ class GenerateRoom(Room):
     """The prompt on top, the pictures below: a list at the left, up to four at the right."""
 
     NAME = "generate"
-    CSS = """
+    DEFAULT_CSS = """
     GenerateRoom #prompt { margin: 0; }
     GenerateRoom #settings { height: 1; padding: 0 1; }
     GenerateRoom #settings Label { margin: 0 1 0 0; color: $text-muted; }

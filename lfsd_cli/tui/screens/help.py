@@ -18,7 +18,7 @@ Long work runs beside the screen: go on browsing meanwhile."""
 class HelpScreen(ModalScreen[None]):
     """A table of keys, read from the bindings themselves, so that it cannot be out of date."""
 
-    CSS = """
+    DEFAULT_CSS = """
     HelpScreen { align: center middle; }
     #help { width: 72; max-width: 95%; height: auto; max-height: 90%; padding: 1 2;
             background: $surface; border: round $primary; }

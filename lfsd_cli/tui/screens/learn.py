@@ -62,7 +62,7 @@ class LearnRoom(Room):
             self.problem = problem
 
     NAME = "learn"
-    CSS = """
+    DEFAULT_CSS = """
     LearnRoom #left { width: 38; border-right: solid $panel; }
     LearnRoom.-wide #left { width: 56; }
     LearnRoom #tree { height: 1fr; background: $surface; }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class LeaveScreen(ModalScreen[None]):
     """Stay; stop the job (a checkpoint is kept) and leave; or leave it running."""
 
-    CSS = """
+    DEFAULT_CSS = """
     LeaveScreen { align: center middle; }
     LeaveScreen > Vertical { width: 70; max-width: 95%; height: auto; padding: 1 2;
                              background: $surface; border: round $warning; }

@@ -28,7 +28,7 @@ class ReportRoom(Room):
     """The matrix above, what its cursor stands on below."""
 
     NAME = "report"
-    CSS = """
+    DEFAULT_CSS = """
     ReportRoom #what { height: auto; padding: 0 1; color: $text-muted; }
     ReportRoom #heat { height: 1fr; margin: 0 1; }
     ReportRoom #below { height: 9; padding: 0 1; border-top: solid $panel; }

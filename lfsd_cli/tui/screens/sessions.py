@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from lfsd_cli.text import clean, human_seconds
 from lfsd_cli.tui import data
@@ -16,6 +16,7 @@ from lfsd_cli.tui.data import SessionRow, Snapshot
 from lfsd_cli.tui.job import Job
 from lfsd_cli.tui.room import Room
 from lfsd_cli.tui.screens.confirm import ConfirmScreen
+from lfsd_cli.tui.table import LongTable
 
 COLUMNS = {"": 1, "n": 4, "change": 32, "took": 12, "when": 16, "id": 10}
 
@@ -32,7 +33,7 @@ class SessionsRoom(Room):
             self.problem = problem
 
     NAME = "sessions"
-    CSS = """
+    DEFAULT_CSS = """
     SessionsRoom #sessions { width: 1fr; height: 1fr; scrollbar-size-horizontal: 0; }
     SessionsRoom #side { width: 34; padding: 0 1; border-left: solid $panel; }
     SessionsRoom.-wide #side { width: 60; }
@@ -51,7 +52,7 @@ class SessionsRoom(Room):
     def body(self) -> ComposeResult:
         """The timeline and the session under the cursor."""
         with Horizontal():
-            yield DataTable(id="sessions", cursor_type="row")
+            yield LongTable(id="sessions")
             with VerticalScroll(id="side"):
                 yield Static("", id="about", markup=False)
 
@@ -62,8 +63,8 @@ class SessionsRoom(Room):
         self._table.focus()
 
     @property
-    def _table(self) -> "DataTable[Text]":
-        return self.query_one("#sessions", DataTable)
+    def _table(self) -> LongTable:
+        return self.query_one("#sessions", LongTable)
 
     @property
     def current(self) -> SessionRow | None:
@@ -77,16 +78,12 @@ class SessionsRoom(Room):
             return
         here = self.current
         self._rows = snapshot.sessions
-        table = self._table
-        table.clear()
-        for row in self._rows:
-            table.add_row(*_cells(row), key=row.id)
         ids = [row.id for row in self._rows]
-        if here is not None and here.id in ids:
-            table.move_cursor(row=ids.index(here.id))
+        cursor = ids.index(here.id) if here is not None and here.id in ids else 0
+        self._table.fill(((row.id, _cells(row)) for row in self._rows), cursor)
         self._show()
 
-    @on(DataTable.RowHighlighted, "#sessions")
+    @on(LongTable.RowHighlighted, "#sessions")
     def _moved(self) -> None:
         self._show()
 
@@ -103,7 +100,7 @@ class SessionsRoom(Room):
         else:
             self._compare("HEAD~1")
 
-    @on(DataTable.RowSelected, "#sessions")
+    @on(LongTable.RowSelected, "#sessions")
     def action_goto(self) -> None:
         """The model as it was after the session under the cursor."""
         if self.current is not None and self.current.is_head:

@@ -1,0 +1,264 @@
+"""Stage 6, `context`: the diffusion model learns to draw a subject from a picture of it.
+
+    python -m recipes.pocket.train_context --work WORK --minutes 60 [--batch 16]
+
+In-context generation (arXiv 2411.05544, abstract) hands the UNet stored pictures of a subject through its self-attention. A
+large base does something with them untaught; a small one has to be shown. Every target sees, in self-attention, one or two other
+composites of its subject, weighted by where they show it, as `lfsd.attention` feeds them. Half of the targets are
+*strangers*: any subject of the whole world, some dyed, under a word that means something else each time, so that what it looks like
+can only come from the context. The others are subjects of the early world under their ordinary captions, and their contexts are
+ordinary training rows: what the model draws without a context stays.
+
+The text encoder stays as it is. Continues from WORK/checkpoints/unet.safetensors.
+"""
+
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import CLIPTokenizer
+
+from lfsd.attention import AttentionControl, LfsdAttention, attention
+from lfsd.device import pick_dtype
+from recipes.pocket import models
+from recipes.pocket.arguments import parse
+from recipes.pocket.muon import Muon
+from recipes.pocket.scenes import COLOURS
+from recipes.pocket.train_judge import token_ids
+from recipes.pocket.train_unet import DROP, ENDS, timesteps
+from recipes.pocket.training import Stage, load_into
+from recipes.pocket.world import STYLES, World, article
+
+VIEWS = 4
+"""Composites of each stranger."""
+
+FAINT = 1e-4
+"""Weight of a place that a context does not show: as good as hidden, and its logarithm finite."""
+
+
+@dataclass
+class Views:
+    """Composites on the device, and which of them show the same subject.
+
+    `latents` [n,5,32,32], `cover` [n,1,32,32] in 0..1, `ids` [n,24] (captions), `label` [n]: views of one label show one subject.
+    """
+
+    latents: Tensor
+    cover: Tensor
+    ids: Tensor
+    label: np.ndarray
+
+    def __post_init__(self) -> None:
+        order = np.argsort(self.label, kind="stable")
+        _, first = np.unique(self.label[order], return_index=True)
+        self.groups = [g for g in np.split(order, first[1:]) if len(g) > 2]
+
+    def draw(self, rng: np.random.Generator, n: int, contexts: int) -> np.ndarray:
+        """Indices [n, 1 + contexts]: a target and other views of its subject."""
+        chosen = rng.integers(0, len(self.groups), n)
+        return np.stack([rng.choice(self.groups[g], 1 + contexts, replace=False) for g in chosen])
+
+
+class ContextAttention(LfsdAttention):
+    """Self-attention of a batch of [targets n | contexts n*K]: each target also sees its own contexts.
+
+    `logits` (in `shared`) maps a number of tokens to the log-weights [n,1,1,K*tokens] of the contexts.
+    """
+
+    def __init__(self, layer: str, shared: dict[int, Tensor]) -> None:
+        super().__init__(layer)
+        self.shared = shared
+
+    def _mix(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor | None,
+        cross: bool,
+        control: AttentionControl | None,
+    ) -> Tensor:
+        if cross or not self.shared:
+            return attention(query, key, value, bias)
+        logits = self.shared[key.shape[2]]
+        n = len(logits)
+        seen = attention(
+            query[:n],
+            torch.cat([key[:n], _beside(key[n:], n)], 2),
+            torch.cat([value[:n], _beside(value[n:], n)], 2),
+            torch.cat([logits.new_zeros(n, 1, 1, key.shape[2]), logits], -1),
+        )
+        return torch.cat([seen, attention(query[n:], key[n:], value[n:])])
+
+
+def _beside(contexts: Tensor, n: int) -> Tensor:
+    """[n*K,H,N,d] -> [n,H,K*N,d]: the contexts of each target one after another."""
+    return contexts.unflatten(0, (n, -1)).transpose(1, 2).flatten(2, 3)
+
+
+def context_logits(cover: Tensor) -> dict[int, Tensor]:
+    """Log-weights for every level with attention, from covers [n,K,32,32]: {tokens: [n,1,1,K*tokens]}."""
+    weight = (cover / cover.shape[1]).flatten(0, 1)[:, None]
+    levels = {s * s: F.adaptive_avg_pool2d(weight, s) for s in (16, 8, 4)}
+    n = len(cover)
+    return {
+        tokens: level.clamp_min(FAINT).log().reshape(n, 1, 1, -1)
+        for tokens, level in levels.items()
+    }
+
+
+def imprecise(cover: Tensor) -> Tensor:
+    """Covers [n,K,32,32] as masks are in life: most of them right, some too wide, some that hide nothing."""
+    wide = F.max_pool2d(cover, 5, stride=1, padding=2)
+    kind = torch.rand(len(cover), 1, 1, 1, device=cover.device)
+    return torch.where(kind < 0.6, cover, torch.where(kind < 0.8, wide, torch.ones_like(cover)))
+
+
+@torch.no_grad()
+def encoded(
+    world: World, rows: Any, args: Namespace, vae: torch.nn.Module, batch: int = 200
+) -> tuple[Tensor, Tensor]:
+    """Latents [n,5,32,32] and covers [n,1,32,32] of all rows."""
+    generator = torch.Generator(args.device).manual_seed(5 + args.seed)
+    latents, covers = [], []
+    for start in range(0, len(rows), batch):
+        index = np.arange(start, min(len(rows), start + batch))
+        picture, cover = world.drawn(rows, index, generator, play=args.play)
+        latents.append(vae.encode(picture * 2 - 1).latent_dist.mean)
+        covers.append(F.avg_pool2d(cover, 4))
+    return torch.cat(latents), torch.cat(covers)
+
+
+def known(args: Namespace, world: World, tokenizer: CLIPTokenizer, vae: torch.nn.Module) -> Views:
+    """Subjects of the early world, with their captions."""
+    rows = world.rows(args.latents, 4 + args.seed, pairs=0.04, tints=0.12, more=args.more)
+    latents, cover = encoded(world, rows, args, vae)
+    label = np.stack([rows.subject, rows.second, rows.tint], 1)
+    label = np.unique(label, axis=0, return_inverse=True)[1].ravel()
+    return Views(latents, cover, token_ids(tokenizer, rows.captions).to(args.device), label)
+
+
+def strangers(
+    args: Namespace, world: World, tokenizer: CLIPTokenizer, vae: torch.nn.Module
+) -> tuple[Views, Tensor]:
+    """Any subject, as it is and dyed, under a word of no meaning; also the captions [n,24] they have as contexts."""
+    rng = np.random.default_rng(6 + args.seed)
+    pool = np.array([i for i, s in enumerate(world.subjects) if not s.held_out])
+    label = np.repeat(np.arange(2 * len(pool)), VIEWS)
+    rows = world.rows(len(label), 7 + args.seed, pairs=0.0, tints=0.0)
+    rows.subject = np.tile(pool, 2)[label]
+    dye = np.concatenate([np.full(len(pool), -1), rng.integers(0, len(COLOURS), len(pool))])
+    rows.tint = dye[label]
+    latents, cover = encoded(world, rows, args, vae)
+    words = [
+        w
+        for w in (tokenizer.convert_ids_to_tokens(range(600, len(tokenizer))))
+        if w[:-4].isalpha() and w.endswith("</w>")
+    ]
+    alone, placed = [], []
+    for stranger in np.split(np.arange(len(label)), 2 * len(pool)):
+        subject = world.subjects[rows.subject[stranger[0]]]
+        word = rng.choice(words).removesuffix("</w>")
+        name = f"{word} {subject.noun}" if rng.random() < 0.5 else word
+        forms = STYLES["photo"]
+        for i in stranger:
+            form = forms[rng.integers(len(forms))]
+            placed.append(f"{form.format(article(name))} {rows.scene_text[i]}")
+            alone.append(f"a photo of {article(name)}")
+    ids = token_ids(tokenizer, placed).to(args.device)
+    return Views(latents, cover, ids, label), token_ids(tokenizer, alone).to(args.device)
+
+
+def main() -> None:
+    args = parse(__doc__, batch=16)
+    device, folder = args.device, args.work / "checkpoints"
+    dtype = pick_dtype(torch.device(device))
+    tokenizer = CLIPTokenizer.from_pretrained(args.work / "pocket/tokenizer")
+    vae, text = models.vae().to(device).eval(), models.text_encoder(tokenizer).to(device).eval()
+    unet = models.unet().to(device, memory_format=torch.channels_last)
+    for module, name in ((vae, "vae"), (text, "text"), (unet, "unet")):
+        if not load_into(module, folder / f"{name}.safetensors"):
+            raise SystemExit(f"no checkpoint of {name} in {folder}: train it first")
+    scale = float(load_file(folder / "scale.safetensors")["scaling_factor"])
+    shared: dict[int, Tensor] = {}
+    unet.set_attn_processor(
+        {n: ContextAttention(n.removesuffix(".processor"), shared) for n in unet.attn_processors}
+    )
+    world = World(
+        args.work / "world", device, args.per_scene, 2 + args.seed, args.workers, early=True
+    )
+    early = known(args, world, tokenizer, vae)
+    others, alone = strangers(args, world, tokenizer, vae)
+    empty = token_ids(tokenizer, [""]).to(device)
+    alphas = models.scheduler().alphas_cumprod.to(device)
+    matrices = [p for n, p in unet.named_parameters() if p.ndim > 1 and n.split(".")[0] not in ENDS]
+    taken = set(map(id, matrices))
+    rest = [p for p in unet.parameters() if id(p) not in taken]
+    optimisers = (
+        Muon(matrices),
+        torch.optim.AdamW(rest, betas=(0.9, 0.99), weight_decay=0.01, fused=True),
+    )
+    stage = Stage("context", args, optimisers, {"unet": unet}, rate=args.rate or 6e-4, warmup=50)
+    stage.log(known=len(early.groups), strangers=len(others.groups))
+    rng = np.random.default_rng(args.seed)
+
+    def losses(step: int) -> dict[str, Tensor]:
+        contexts = 2 if step % 3 == 2 else 1
+        n = args.batch // (1 + contexts)
+        strange = n - n // 2
+        mine, theirs = early.draw(rng, n // 2, contexts), others.draw(rng, strange, contexts)
+        clean = targets_first(early.latents[mine], others.latents[theirs]) * scale
+        cover = targets_first(early.cover[mine], others.cover[theirs])
+        ids = targets_first(
+            early.ids[mine],
+            torch.cat([others.ids[theirs[:, :1]], alone[theirs[:, 1:]]], 1),
+        )
+        is_context = torch.arange(len(clean), device=device) >= n
+        dropped = is_context & (torch.rand(len(clean), device=device) < 2 * DROP)
+        ids = torch.where(dropped[:, None], empty, ids)
+        t = timesteps(n, len(alphas), device)
+        t = torch.cat([t, t.repeat_interleave(contexts)])
+        a, noise = alphas[t].view(-1, 1, 1, 1), torch.randn_like(clean)
+        noisy, v = (
+            a.sqrt() * clean + (1 - a).sqrt() * noise,
+            a.sqrt() * noise - (1 - a).sqrt() * clean,
+        )
+        shown = cover[n:].reshape(n, contexts, *cover.shape[2:])
+        shared.clear()
+        shared.update(context_logits(imprecise(shown)))
+        with torch.no_grad():
+            states = text(input_ids=ids).last_hidden_state
+        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+            out = unet(noisy.contiguous(memory_format=torch.channels_last), t, states).sample
+        error = (out.float() - v).square()
+        weight = 1 + args.subject_weight * cover
+        each = (weight * error).mean((1, 2, 3)) / weight.mean((1, 2, 3))
+        known_context, strange_context = (
+            each[n:].unflatten(0, (n, contexts)).split([n // 2, strange])
+        )
+        known_target, strange_target = each[:n].split([n // 2, strange])
+        counted = torch.cat([known_target, strange_target, known_context.flatten()])
+        return {
+            "loss": counted.mean(),
+            "known": known_target.mean(),
+            "strange": strange_target.mean(),
+            "strange_unseen": strange_context.mean(),
+            "plain": known_context.mean(),
+        }
+
+    stage.run(losses)
+
+
+def targets_first(early: Tensor, others: Tensor) -> Tensor:
+    """[n1,1+K,...] and [n2,1+K,...] -> [(n1+n2)*(1+K),...]: all targets, then each one's contexts in turn."""
+    both = torch.cat([early, others])
+    return torch.cat([both[:, 0], both[:, 1:].flatten(0, 1)])
+
+
+if __name__ == "__main__":
+    main()
