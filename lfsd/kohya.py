@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Tensors = dict[str, "np.ndarray"]
 SD2_TEXT_WIDTH = 1024
+STABILITY = "https://github.com/Stability-AI/generative-models"
+"""Whose layer names a file for SDXL has."""
 _BLOCK = re.compile(r"(down_blocks|up_blocks)\.(\d+)\.(attentions|resnets)\.(\d+)\.(.+)")
 _MIDDLE = re.compile(r"mid_block\.(attentions|resnets)\.(\d+)\.(.+)")
 _CONVOLUTIONS = {"conv1": "in_layers.2", "conv2": "out_layers.3"}
@@ -111,7 +113,7 @@ def metadata(
         "ss_output_name": title,
         "modelspec.sai_model_spec": "1.0.0",
         "modelspec.architecture": kind.architecture,
-        "modelspec.implementation": "diffusers",
+        "modelspec.implementation": STABILITY if kind.sdxl else "diffusers",
         "modelspec.title": title,
         "modelspec.date": date,
         "modelspec.trigger_phrase": ", ".join(triggers),

@@ -69,7 +69,7 @@ def export(
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Write over files of an earlier export.")
+        bool, typer.Option("--force", help="Take the place of an earlier export.")
     ] = False,
 ) -> None:
     """Write LoRA and tokens as files for other programs.
@@ -83,6 +83,7 @@ def export(
 
     with LifelongModel.open(call.home) as model:
         done = run(model, tokens or (), out, form=form.value, at=at, force=force)
+        pocket = model.store.base.id == "pocket"
     document = {
         "schema": SCHEMA,
         "export": {
@@ -97,6 +98,8 @@ def export(
     def human() -> None:
         for path in done.files:
             call.out.line(f"{path}  {human_bytes(path.stat().st_size)}")
+        if pocket and form is Format.KOHYA:
+            call.out.note("no other program has pocket: --format diffusers is for Python")
         call.out.note(f"where they go and what to type: {done.files[-1]}")
 
     call.out.result(document, human=human, quiet=[str(path) for path in done.files])

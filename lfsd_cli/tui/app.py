@@ -82,6 +82,7 @@ class LfsdApp(App[None]):
         self.store_signal: Signal[data.Snapshot] = Signal(self, "store")
         self.job_signal: Signal[job.Job] = Signal(self, "job")
         self._turn = 0
+        self._settled = False
 
     def on_mount(self) -> None:
         """Read the store once the first room is on the screen."""
@@ -113,11 +114,17 @@ class LfsdApp(App[None]):
     def _shots_read(self, message: ShotsRead) -> None:
         self.shots, self.drawn = message.shots, message.drawn
         self.store_signal.publish(self.snapshot)
-        self.settle()
+        if not self._settled:
+            self._settled = True
+            self.settle()
 
     def settle(self) -> None:
-        """Spare what is shown from the garbage collector, whose full passes over a thousand rows
-        stop the screen for a tenth of a second; what is no longer used is freed all the same."""
+        """Spare what stays for good from the garbage collector, whose full passes over a thousand
+        rows stop the screen for a tenth of a second.
+
+        For once only: what is in a cycle now is never freed. So after the first reading of the
+        store, and after each room is made.
+        """
         gc.freeze()
 
     def portrait(self, token: str) -> Portrait:

@@ -47,6 +47,8 @@ def drawn_in_context(
         latents = base.encode_images(pictures * 2 - 1).numpy()
         masks = F.adaptive_avg_pool2d(covers, latents.shape[-1]).numpy()
         bank = context_bank(base, [ConceptContext("", noun, latents, masks)])
+        assert bank is not None
+        bank.text = base.encode_text([f"a photo of {article(noun)}"] * CONTEXTS)
     prompts = [f"a photo of {article(noun)} {place}" for place in PLACES]
     return make_images(base, prompts, list(range(len(prompts))), Sampling(), bank=bank)
 

@@ -45,7 +45,7 @@ FAINT = 1e-4
 class Views:
     """Composites on the device, and which of them show the same subject.
 
-    `latents` [n,5,32,32], `cover` [n,1,32,32] in 0..1, `ids` [n,24] (captions), `label` [n]: views of one label show one subject.
+    `latents` [n,5,32,32], `cover` [n,1,32,32] in 0..255, `ids` [n,24] (captions), `label` [n]: views of one label show one subject.
     """
 
     latents: Tensor
@@ -123,14 +123,14 @@ def imprecise(cover: Tensor) -> Tensor:
 def encoded(
     world: World, rows: Any, args: Namespace, vae: torch.nn.Module, batch: int = 200
 ) -> tuple[Tensor, Tensor]:
-    """Latents [n,5,32,32] and covers [n,1,32,32] of all rows."""
+    """Latents [n,5,32,32] in bfloat16 and covers [n,1,32,32] in 0..255 of all rows."""
     generator = torch.Generator(args.device).manual_seed(5 + args.seed)
     latents, covers = [], []
     for start in range(0, len(rows), batch):
         index = np.arange(start, min(len(rows), start + batch))
         picture, cover = world.drawn(rows, index, generator, play=args.play)
-        latents.append(vae.encode(picture * 2 - 1).latent_dist.mean)
-        covers.append(F.avg_pool2d(cover, 4))
+        latents.append(vae.encode(picture * 2 - 1).latent_dist.mean.bfloat16())
+        covers.append(F.avg_pool2d(cover, 4).mul(255).byte())
     return torch.cat(latents), torch.cat(covers)
 
 
@@ -212,8 +212,8 @@ def main() -> None:
         n = args.batch // (1 + contexts)
         strange = n - n // 2
         mine, theirs = early.draw(rng, n // 2, contexts), others.draw(rng, strange, contexts)
-        clean = targets_first(early.latents[mine], others.latents[theirs]) * scale
-        cover = targets_first(early.cover[mine], others.cover[theirs])
+        clean = targets_first(early.latents[mine], others.latents[theirs]).float() * scale
+        cover = targets_first(early.cover[mine], others.cover[theirs]).float() / 255
         ids = targets_first(
             early.ids[mine],
             torch.cat([others.ids[theirs[:, :1]], alone[theirs[:, 1:]]], 1),
@@ -224,6 +224,8 @@ def main() -> None:
         t = timesteps(n, len(alphas), device)
         t = torch.cat([t, t.repeat_interleave(contexts)])
         a, noise = alphas[t].view(-1, 1, 1, 1), torch.randn_like(clean)
+        # one noise for all contexts of a target, as generation has it
+        noise[n:] = noise[n::contexts].repeat_interleave(contexts, 0)
         noisy, v = (
             a.sqrt() * clean + (1 - a).sqrt() * noise,
             a.sqrt() * noise - (1 - a).sqrt() * clean,

@@ -21,10 +21,11 @@ print(json.dumps({"code": code, "modules": sorted({name.split(".")[0] for name i
 """
 
 
-def loaded_by(words: list[str]) -> tuple[int, set[str]]:
+def loaded_by(words: list[str], folder: Path) -> tuple[int, set[str]]:
     ran = subprocess.run(
         [sys.executable, "-c", PROBE, json.dumps(words)],
-        cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=True,
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
     found = json.loads(ran.stdout.splitlines()[-1])
     return found["code"], set(found["modules"])
@@ -50,15 +51,15 @@ def loaded_by(words: list[str]) -> tuple[int, set[str]]:
         ["ls", "--nonsense"],
     ],
 )
-def test_quick_commands_load_nothing_heavy(learned: Path, words: list[str]) -> None:
-    code, modules = loaded_by(words)
+def test_quick_commands_load_nothing_heavy(learned: Path, tmp_path: Path, words: list[str]) -> None:
+    code, modules = loaded_by(words, tmp_path)
     assert code == (2 if "--nonsense" in words else 0)
     assert not modules & HEAVY
 
 
-def test_the_probe_would_notice(learned: Path) -> None:
+def test_the_probe_would_notice(learned: Path, tmp_path: Path) -> None:
     """The same probe on a command that needs the model must see torch, or it tests nothing."""
-    _, modules = loaded_by(["gen", "a cat", "--steps", "1"])
+    _, modules = loaded_by(["gen", "a cat", "--steps", "1"], tmp_path)
     assert "torch" in modules
 
 

@@ -199,7 +199,8 @@ def test_export(run: Run, taught: Path, tmp_path: Path) -> None:
     assert run("export", "V7", "--out", tmp_path / "no").code == 4
     assert run("export", "--at", "0", "--out", tmp_path / "no").code == 4
     (tmp_path / "file").touch()
-    assert run("export", "--out", tmp_path / "file").code == 2
+    assert run("export", "--out", tmp_path / "file", "--force").code == 2
+    assert run("export", "--out", "").code == 2
     assert not (tmp_path / "no").exists()
 
 

@@ -10,11 +10,13 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from lfsd.errors import NotFoundError, UsageError
+from lfsd.errors import BaseUnavailableError, NotFoundError, ResourceError, UsageError
 from lfsd.export import export
+from lfsd.export_notes import loading
 from lfsd.kohya import Kind, layer_name
 from lfsd.lifelong import LifelongModel
 from lfsd.settings import Settings
+from store.records import BaseRef
 from tests.learn.photos import disc_photos
 from tests.tiny import LAYOUTS, tiny_base
 
@@ -30,8 +32,11 @@ TAUGHT = Settings(
     measure=False,
     contexts=1,
     targets=("attn1", "attn2", "ff", "resnet"),
+    token_rows=2,
 )
 PROMPT = "a photo of a V1 cat"
+SPELLED = "a photo of a V1 V1_1 cat"
+"""The same as diffusers has to be told of a token with two rows."""
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,7 @@ def loaded(
 def theirs(pipeline: StableDiffusionPipeline, *, sdxl: bool) -> tuple[np.ndarray, np.ndarray]:
     """What the plain pipeline hears and predicts."""
     hidden, _, *rest = pipeline.encode_prompt(
-        PROMPT, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
+        SPELLED, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False
     )
     added = None
     if sdxl:
@@ -191,7 +196,9 @@ def test_a_lora_file_says_its_trigger_words_and_rank(
     assert told["ss_network_dim"] == told["ss_network_alpha"] == "4"
     assert alphas == {4.0}
     said = done.files[-1].read_text()
-    assert "V1 cat, V2 cat" in said and "<lora:lfsd:1>" in said
+    assert "V1 cat, V2 cat" in said
+    assert "a photo of a V1 cat <lora:lfsd:1>" in said
+    assert "a photo of an embedding:V1 cat" in said and "a photo of a <V1> cat" in said
 
 
 def test_as_of_an_earlier_session(homes: dict[str, Path], tmp_path: Path) -> None:
@@ -207,15 +214,86 @@ def test_as_of_an_earlier_session(homes: dict[str, Path], tmp_path: Path) -> Non
     assert any(not np.array_equal(loras[0][key], loras[1][key]) for key in loras[0])
 
 
-def test_what_is_there_stays_unless_told(homes: dict[str, Path], tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/README.txt").write_text("mine")
+def names(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_a_folder_holds_one_export(homes: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
     with LifelongModel.open(homes["sd1"]) as model:
-        with pytest.raises(UsageError, match="there already"):
+        export(model, ["V1"], out)
+        first = names(out)
+        with pytest.raises(UsageError, match="earlier export"):
+            export(model, ["V2"], out)
+        assert names(out) == first
+        export(model, ["V2"], out, form="diffusers", force=True)
+    assert names(out) == [
+        "README.txt",
+        "embeddings/V2.safetensors",
+        "pytorch_lora_weights.safetensors",
+    ]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("kept", ["README.txt", "holiday.jpg"])
+def test_what_is_not_ours_stays(homes: dict[str, Path], tmp_path: Path, kept: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / kept).write_text("mine")
+    (tmp_path / "file").touch()
+    with LifelongModel.open(homes["sd1"]) as model:
+        for place in ("out", "file"):
+            with pytest.raises(UsageError, match="there already"):
+                export(model, ["V1"], tmp_path / place, force=True)
+        with pytest.raises(UsageError, match="cannot write"):
+            export(model, ["V1"], tmp_path / "file/below")
+        with pytest.raises(UsageError, match="cannot write"):
+            export(model, ["V1"], tmp_path / ("x" * 300))
+    assert names(tmp_path) == ["file", f"out/{kept}"]
+
+
+def test_a_full_disk_leaves_nothing(
+    homes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, data: bytes) -> int:
+        if self.name == "README.txt":
+            raise OSError(28, "No space left on device")
+        return written(self, data)
+
+    written = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with LifelongModel.open(homes["sd1"]) as model:
+        with pytest.raises(ResourceError, match="No space left"):
             export(model, ["V1"], tmp_path / "out")
-        assert [p.name for p in (tmp_path / "out").iterdir()] == ["README.txt"]
-        export(model, ["V1"], tmp_path / "out", force=True)
-    assert (tmp_path / "out/README.txt").read_text() != "mine"
+        assert not list(tmp_path.iterdir())
+        monkeypatch.undo()
+        export(model, ["V1"], tmp_path / "out")
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(ResourceError):
+            export(model, ["V2"], tmp_path / "out", force=True)
+    assert "embeddings/V1.safetensors" in names(tmp_path / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_broken_base_is_named(
+    homes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "base"
+    shutil.copytree(tiny_base("sd1"), broken)
+    (broken / "unet/config.json").write_text("{}")
+    monkeypatch.setattr("lfsd.export.locate_base", lambda *_: broken)
+    with LifelongModel.open(homes["sd1"]) as model:
+        with pytest.raises(BaseUnavailableError, match="configuration"):
+            export(model, ["V1"], tmp_path / "out")
+        export(model, ["V1"], tmp_path / "out", form="diffusers")  # needs nothing of the base
+
+
+def test_pocket_is_found_where_lfsd_is(homes: dict[str, Path]) -> None:
+    with LifelongModel.open(homes["pocket"]) as model:
+        pocket = BaseRef("pocket", "", "ab" * 32, "sd")
+        told = loading(pocket, model.concepts())
+    assert "from lfsd.locate import locate_base" in told
+    assert "from_pretrained(locate_base())" in told and "V1 V1_1 cat" in told
 
 
 def test_the_read_me_of_diffusers_runs(

@@ -1,5 +1,6 @@
 """One concept: its picture, its numbers and history, and what can be done with it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on, work
@@ -126,9 +127,9 @@ class ConceptScreen(Screen[None]):
 
         question = (
             f"Write {self.row.words} for A1111, Forge or ComfyUI, into which folder?\n"
-            "README.txt there says where the files go."
+            "README.txt in it says where the files go."
         )
-        self.app.push_screen(AskScreen(question, f"lfsd-{self.row.token}"), named)
+        self.app.push_screen(AskScreen(question, str(free_folder(self.row.token))), named)
 
     def action_remove(self) -> None:
         """Take it out of use, after a question."""
@@ -147,6 +148,13 @@ class ConceptScreen(Screen[None]):
         options = [] if out is None else [f"--out={out}"]
         # A token cannot begin with a dash, but what was typed here can.
         self.lfsd.jobs.submit(Job(title, [words[0], *options, "--", *words[1:]], quick=True))
+
+
+def free_folder(token: str) -> Path:
+    """A folder for an export where we are, of a name that is not taken."""
+    names = (f"lfsd-{token}", *(f"lfsd-{token}-{n}" for n in range(2, 1000)))
+    paths = (Path(name).absolute() for name in names)
+    return next((path for path in paths if not path.exists()), Path(names[0]).absolute())
 
 
 def describe(row: ConceptRow, detail: dict[str, Any]) -> str:

@@ -127,7 +127,7 @@ class ConceptsRoom(Room):
     @property
     def current(self) -> ConceptRow | None:
         """The concept under the cursor."""
-        number = self._table.cursor_row
+        number = self._table.chosen
         return self.snapshot.concept(self._shown[number]) if number < len(self._shown) else None
 
     @on(LongTable.RowHighlighted, "#concepts")

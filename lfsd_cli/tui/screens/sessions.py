@@ -69,7 +69,7 @@ class SessionsRoom(Room):
     @property
     def current(self) -> SessionRow | None:
         """The session under the cursor."""
-        number = self._table.cursor_row
+        number = self._table.chosen
         return self._rows[number] if number < len(self._rows) else None
 
     def store_read(self, snapshot: Snapshot) -> None:

@@ -11,7 +11,7 @@ from lfsd_cli.tui import data
 from lfsd_cli.tui.app import LfsdApp
 from lfsd_cli.tui.job import State
 from lfsd_cli.tui.picture import PictureView
-from lfsd_cli.tui.screens.concept import ConceptScreen
+from lfsd_cli.tui.screens.concept import ConceptScreen, free_folder
 from lfsd_cli.tui.screens.confirm import AskScreen, ConfirmScreen
 from store.store import Store
 from tests.cli.conftest import BASE, commit
@@ -131,12 +131,19 @@ async def test_export_asks_for_a_folder(learned: Path, tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, ConceptScreen))
         await pilot.press("e")
         await until(pilot, lambda: isinstance(app.screen, AskScreen))
-        assert app.screen.query_one("#answer", Input).value == "lfsd-V1"
+        assert app.screen.query_one("#answer", Input).value == str(Path("lfsd-V1").absolute())
         app.screen.query_one("#answer", Input).value = str(tmp_path / "-out")
         await pilot.press("enter")
         await until(pilot, lambda: bool(app.jobs.all) and app.jobs.all[0].over)
         assert app.jobs.all[0].state is State.DONE, app.jobs.all[0].error
     assert (tmp_path / "-out/embeddings/V1.safetensors").is_file()
+
+
+def test_a_free_folder_to_export_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lfsd-V1").mkdir()
+    assert free_folder("V1") == tmp_path / "lfsd-V1-2"
+    assert free_folder("V2") == tmp_path / "lfsd-V2"
 
 
 async def test_undo_says_what_it_changes(learned: Path) -> None:
