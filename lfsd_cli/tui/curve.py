@@ -17,6 +17,14 @@ def thin(values: Sequence[float], count: int) -> list[float]:
     return [sum(values[a:b]) / (b - a) for a, b in pairwise(edges) if b > a]
 
 
+def smoothed(values: Sequence[float], share: float = 0.1) -> list[float]:
+    """The running mean to which each new value adds its `share`: single steps' losses scatter."""
+    found: list[float] = []
+    for value in values:
+        found.append(value if not found else found[-1] + share * (value - found[-1]))
+    return found
+
+
 def braille(values: Sequence[float], width: int, height: int, low: float, high: float) -> list[str]:
     """`height` rows of at most `width` cells; `low` is the bottom, `high` the top."""
     points = thin(values, 2 * width)
@@ -30,7 +38,8 @@ def braille(values: Sequence[float], width: int, height: int, low: float, high: 
 
 
 class LossCurve(Static):
-    """The loss on the photos, and below it that of distillation, each on its own scale."""
+    """The loss on the photos, and below it that of distillation: running means, each on its own
+    scale."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
@@ -51,6 +60,7 @@ class LossCurve(Static):
         self.update(text)
 
     def _one(self, text: Text, name: str, values: list[float], rows: int, style: str) -> None:
+        values = smoothed(values)
         low, high = min(values), max(values)
         text.append(f"{name} {values[-1]:.4f} ({low:.4f} to {high:.4f})\n", style="bold")
         for row in braille(values, self.size.width, rows, low, high):

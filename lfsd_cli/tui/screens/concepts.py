@@ -33,6 +33,7 @@ F5  teach it a subject from a folder of photos
 F1  all keys
 
 or in a shell:  lfsd learn PHOTOS --token V1 --class cat"""
+LEFT_BEHIND = "\n\nF3  go back to a session that undo or goto left behind"
 WELCOME = "There is no store here yet: the first thing you teach makes one.\n\n"
 
 SORTS: dict[str, Callable[[ConceptRow], Any]] = {
@@ -47,6 +48,7 @@ class ConceptsRoom(Room):
     """A table, a filter above it, and the concept under the cursor beside it."""
 
     NAME = "concepts"
+    AUTO_FOCUS = "#concepts"
     DEFAULT_CSS = """
     ConceptsRoom #filter { height: 1; border: none; background: $boost; }
     ConceptsRoom #concepts { width: 1fr; height: 1fr; scrollbar-size-horizontal: 0; }
@@ -106,7 +108,10 @@ class ConceptsRoom(Room):
     def _say_why(self, snapshot: Snapshot) -> None:
         read = bool(snapshot.base or snapshot.problem)
         self.set_class(read and not snapshot.concepts, "-empty")
-        text = EMPTY
+        if snapshot.concepts and self.focused is None:
+            self._table.focus()  # which it could not take while it was hidden
+        left = any(not row.on_line for row in snapshot.sessions)
+        text = EMPTY + (LEFT_BEHIND if left else "")
         if snapshot.missing:
             text = WELCOME + EMPTY
         elif snapshot.problem:

@@ -32,6 +32,9 @@ FIELDS = {  # id -> label, value at first, width
 }
 SHOWN = 4
 
+# Of the gallery: `n` is the session it was drawn at; the table's edge cuts a long prompt.
+COLUMNS = {"seed": 10, "n": 3, "picture": 60}
+
 
 class GenerateRoom(Room):
     """The prompt on top, the pictures below: a list at the left, up to four at the right."""
@@ -45,7 +48,7 @@ class GenerateRoom(Room):
     GenerateRoom #settings Switch { height: 1; border: none; padding: 0; }
     GenerateRoom #status { height: auto; max-height: 4; padding: 0 1; }
     GenerateRoom #bar { padding: 0 1; }
-    GenerateRoom #gallery { width: 36; height: 1fr; }
+    GenerateRoom #gallery { width: 36; height: 1fr; scrollbar-size-horizontal: 0; }
     GenerateRoom.-wide #gallery { width: 60; }
     GenerateRoom #pictures { height: 1fr; }
     GenerateRoom .shown { width: 1fr; height: 1fr; padding: 0 1; }
@@ -104,8 +107,8 @@ class GenerateRoom(Room):
 
     def prepare(self) -> None:
         """Columns, a hidden bar, and the prompt that was waiting for us."""
-        self.query_one("#gallery", DataTable).add_column("picture", width=22)
-        self.query_one("#gallery", DataTable).add_column("seed", width=10)
+        for name, width in COLUMNS.items():
+            self.query_one("#gallery", DataTable).add_column(name, width=width)
         self.query_one("#bar", ProgressBar).display = False
         self._show([])
         self._prepared = True
@@ -276,7 +279,9 @@ class GenerateRoom(Room):
         with self.prevent(DataTable.RowHighlighted):
             table.clear()
             for shot in rows:
-                table.add_row(Text(shot.prompt), Text(str(shot.seed)))
+                session = "" if shot.session is None else str(shot.session)
+                prompt = shot.prompt if shot.context else f"no context: {shot.prompt}"
+                table.add_row(Text(str(shot.seed)), Text(session), Text(prompt))
 
     @on(DataTable.RowHighlighted, "#gallery")
     def _moved(self, event: DataTable.RowHighlighted) -> None:

@@ -37,6 +37,33 @@ async def test_filter_sort_and_the_card(learned: Path, tmp_path: Path) -> None:
         await until(pilot, lambda: "by class" in app.screen.query_one("#filter", Input).placeholder)
 
 
+async def test_keys_go_to_the_list_as_soon_as_there_is_one(home: Path) -> None:
+    Store.create(home, BASE).close()
+    app = LfsdApp(home)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: shown(app, "#empty").startswith("Nothing learned yet"))
+        assert "left behind" not in shown(app, "#empty")
+        app.action_room("learn")
+        await until(pilot, lambda: in_room(app, "learn"))
+        with Store.open(home, write=True) as store:
+            commit(store, "V1", "cat")
+        app.action_reload()
+        app.action_room("concepts")
+        await until(pilot, lambda: column(app, "#concepts") == ["V1"])
+        await until(pilot, lambda: app.screen.query_one("#concepts").has_focus)
+        await pilot.press("g")
+        await until(pilot, lambda: in_room(app, "generate"))
+
+
+async def test_an_empty_list_tells_of_what_was_left_behind(home: Path) -> None:
+    with Store.create(home, BASE) as store:
+        commit(store, "V1", "cat")
+        store.goto("0")
+    app = LfsdApp(home)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "F3  go back to a session" in shown(app, "#empty"))
+
+
 @pytest.mark.parametrize("how", ["kitty", "sixel", "off"])
 async def test_pictures_in_pixels_or_not_at_all(
     learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str

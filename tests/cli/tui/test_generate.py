@@ -67,7 +67,7 @@ async def test_pictures_come_back_and_are_compared(learned: Path, tmp_path: Path
         finish(app, running, 0, json.dumps(document).encode())
         await until(pilot, lambda: room(app).shown == [new])
         assert shown(app, "#caption-0") == "seed 5 · session 2"
-        assert column(app, "#gallery", 1) == ["5", "3"]
+        assert column(app, "#gallery", 0) == ["5", "3"]
 
         pretend(app, Job("learning", ["learn"]))
         await pilot.press("escape", "down")

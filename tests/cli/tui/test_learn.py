@@ -7,7 +7,7 @@ from PIL import Image
 from textual.widgets import Button, Checkbox, Input
 
 from lfsd_cli.tui.app import LfsdApp
-from lfsd_cli.tui.curve import LossCurve, braille, thin
+from lfsd_cli.tui.curve import LossCurve, braille, smoothed, thin
 from lfsd_cli.tui.job import Job, State
 from lfsd_cli.tui.lesson import Lesson
 from lfsd_cli.tui.picture import PictureView
@@ -164,6 +164,7 @@ def test_the_command_lines(tmp_path: Path) -> None:
 
 def test_the_curve() -> None:
     assert thin([1, 2, 3, 4], 2) == [1.5, 3.5] and thin([1.0], 5) == [1.0]
+    assert smoothed([1.0, 0.0, 0.0], 0.5) == [1.0, 0.5, 0.25] and smoothed([]) == []
     rows = braille([0, 1, 2, 3], 2, 1, 0, 3)
     assert rows == ["⡠⠊"]
     assert len(braille([1, 1], 4, 3, 1, 1)) == 3
