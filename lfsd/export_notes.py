@@ -1,5 +1,6 @@
 """README.txt of an export: for which base it is, where its files go, what to type there."""
 
+import json
 from collections.abc import Sequence
 
 from lfsd.locate import POCKET
@@ -42,7 +43,7 @@ from diffusers import {pipeline}
 pipeline = {pipeline}.from_pretrained({base})
 pipeline.load_lora_weights(".")
 {embeddings}
-pipeline("{prompt}").images[0].save("picture.png")
+pipeline({prompt}).images[0].save("picture.png")
 
 diffusers also takes these tokens for parts of longer words (V1 in V12) and in small letters.
 """
@@ -106,7 +107,7 @@ def loading(base: BaseRef, concepts: Sequence[Concept]) -> str:
         before="from lfsd.locate import locate_base\n" if pocket else "",
         base="locate_base()" if pocket else f"{base.id!r}{pinned}",
         embeddings="\n".join([*lines, _SDXL_END] if sdxl else lines),
-        prompt=_prompt(words[0]),
+        prompt=json.dumps(_prompt(words[0]), ensure_ascii=False),
     )
 
 

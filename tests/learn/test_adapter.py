@@ -16,7 +16,9 @@ SETTINGS = Settings(rank=4, alpha=8.0, targets=("attn1", "attn2", "ff", "resnet"
 @pytest.fixture
 def adapter() -> Adapter:
     torch.manual_seed(0)
-    adapter = Adapter(BaseModel.load(tiny_base("pocket"), device="cpu"), SETTINGS)
+    adapter = Adapter(
+        BaseModel.load(tiny_base("pocket"), device="cpu", precision="float32"), SETTINGS
+    )
     for parameter in adapter.parameters(STUDENT):
         parameter.data.normal_(0, 0.3)
     return adapter
@@ -83,7 +85,9 @@ def test_state_round_trip_and_foreign_rank(adapter: Adapter) -> None:
 
 def test_the_same_seed_begins_the_same(adapter: Adapter) -> None:
     adapter.load(None)
-    other = Adapter(BaseModel.load(tiny_base("pocket"), device="cpu"), SETTINGS)
+    other = Adapter(
+        BaseModel.load(tiny_base("pocket"), device="cpu", precision="float32"), SETTINGS
+    )
     mine, theirs = adapter.state(), other.state()
     assert all((mine[k] == theirs[k]).all() for k in mine)
 

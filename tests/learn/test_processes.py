@@ -33,6 +33,7 @@ SETTINGS = Settings(
     lr_adapter=1e-2,
     distill=False,
     device="cpu",
+    precision="float32",  # a CPU with bf16 would round the sums away
     measure=False,
     context_in_training=True,
 )
@@ -57,7 +58,9 @@ def learned(store: Store) -> list[np.ndarray]:
 
 
 def alone(home: Path, photos: Path, batch: int) -> list[np.ndarray]:
-    with LifelongModel.create(home, str(tiny_base("pocket")), device="cpu") as model:
+    with LifelongModel.create(
+        home, str(tiny_base("pocket")), device="cpu", precision="float32"
+    ) as model:
         settings = SETTINGS.changed(batch=batch)
         model.learn([photos], token="V1", class_noun="cat", settings=settings)
         return learned(model.store)
