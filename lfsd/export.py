@@ -9,12 +9,12 @@ In-Context Generation. No torch is imported here.
 
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from lfsd import kohya
@@ -31,6 +31,7 @@ from lfsd.locate import locate_base, native_resolution
 from lfsd.prompts import concept_words
 from lfsd.settings import Settings
 from store.records import BaseRef, Concept, Session
+from store.snapshot import exchange
 from store.text import printable
 
 if TYPE_CHECKING:
@@ -175,24 +176,21 @@ def _signed(read_me: Path) -> bool:
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Make `folder` of all files, in the place of whatever it was, whole or not at all."""
-    made = folder.with_name(f".{folder.name}.part")
     with _writing(folder):
-        try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{folder.name[:40]}."
+        with TemporaryDirectory(prefix=prefix, dir=folder.parent) as scratch:
+            made, former = Path(scratch) / "new", Path(scratch) / f".{folder.name}.old"
             for name, data in files.items():
                 (made / name).parent.mkdir(parents=True, exist_ok=True)
                 (made / name).write_bytes(data)
             if not folder.exists():
                 made.rename(folder)
-            elif not any(folder.iterdir()):
+            elif any(folder.iterdir()):
+                exchange(made, folder, former)
+            else:  # it may be where the user stands
                 for part in made.iterdir():
                     part.rename(folder / part.name)
-            else:
-                former = folder.with_name(f".{folder.name}.old")
-                folder.rename(former)
-                made.rename(folder)
-                shutil.rmtree(former)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager

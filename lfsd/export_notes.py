@@ -62,11 +62,9 @@ def read_me(base: BaseRef, session: Session, how: str) -> str:
         f"(content {base.sha256[:12]}). It draws nothing sensible on any other base model.",
         "",
         how,
+        "lfsd also shows the model the concepts' stored vision contexts while it draws. Other",
+        "programs have nothing to put them in: expect a weaker likeness there.",
     ]
-    lines.append(
-        "lfsd also shows the model the concepts' stored vision contexts while it draws. Other\n"
-        "programs have nothing to put them in: expect a weaker likeness there."
-    )
     return "\n".join(lines) + "\n"
 
 
