@@ -83,10 +83,23 @@ class LfsdApp(App[None]):
         self.job_signal: Signal[job.Job] = Signal(self, "job")
         self._turn = 0
         self._settled = False
+        self._parsed: dict[str, str] = {}
 
     def on_mount(self) -> None:
         """Read the store once the first room is on the screen."""
         self.call_after_refresh(self.action_reload)
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Parse all styles again if the theme has changed.
+
+        Textual asks for it twice whenever a room is entered first. That would hold up the screen
+        for nothing: no room adds a variable, a new one's widgets are styled as they are mounted,
+        and every other one styles its own when it comes back.
+        """
+        variables = self.get_css_variables()
+        if variables != self._parsed:
+            super().refresh_css(animate)
+            self._parsed = variables
 
     # ---- the store ----------------------------------------------------------------------------
     def action_reload(self) -> None:

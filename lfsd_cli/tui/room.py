@@ -17,6 +17,8 @@ from lfsd_cli.tui.job import Job, State
 if TYPE_CHECKING:
     from lfsd_cli.tui.app import LfsdApp
 
+WIDE = 110  # columns from which a room has place for two things side by side
+
 # mode -> key, name; the order of the bar.
 ROOMS: dict[str, tuple[str, str]] = {
     "concepts": ("F2", "Concepts"),
@@ -79,7 +81,11 @@ class Room(Screen[None]):
     """A main screen. Subclasses compose `body` and take `store_read` and `job_changed`."""
 
     NAME: ClassVar[str] = ""
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - typed by Textual
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - typed by Textual
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._painted = False
 
     @property
     def lfsd(self) -> "LfsdApp":
@@ -93,6 +99,8 @@ class Room(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Bar, body, footer."""
+        # What Textual does once the screen has a size: then it would style every widget again.
+        self.add_class("-wide" if self.app.size.width >= WIDE else "-narrow")
         yield TopBar(self.NAME)
         yield from self.body()
         yield Footer()
@@ -108,7 +116,11 @@ class Room(Screen[None]):
         self.prepare()
         self.store_read(self.snapshot)
         self._tell()
-        self.call_after_refresh(self.lfsd.settle)
+        self.call_after_refresh(self._settle)
+
+    def _settle(self) -> None:
+        self._painted = True
+        self.lfsd.settle()
 
     def prepare(self) -> None:
         """Set the widgets up, once."""
@@ -125,7 +137,9 @@ class Room(Screen[None]):
             self._tell()
 
     @on(events.ScreenResume)
-    def _resumed(self) -> None:
+    def _resumed(self, event: events.ScreenResume) -> None:
+        # Textual sends two of them to a new screen, whose widgets have just got their styles.
+        event.refresh_styles = self._painted
         self._tell()
 
     def _tell(self) -> None:

@@ -5,11 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+from textual.css.stylesheet import Stylesheet
 
 from lfsd_cli.tui import job
 from lfsd_cli.tui.app import LfsdApp
 from lfsd_cli.tui.job import Job, State
-from lfsd_cli.tui.room import ROOMS, Tab
+from lfsd_cli.tui.room import ROOMS, Tab, TopBar
 from lfsd_cli.tui.screens.help import HelpScreen
 from lfsd_cli.tui.screens.leaving import LeaveScreen
 from store.store import Store
@@ -37,6 +38,37 @@ async def test_every_room_draws_at_every_size(learned: Path, size: tuple[int, in
             drawn = app.export_screenshot()
             assert "Concepts" in drawn and "<svg" in drawn
             assert app.screen.has_class("-wide") == (size[0] >= 110)
+
+
+async def test_a_theme_reaches_rooms_entered_before_and_after(learned: Path) -> None:
+    app = LfsdApp(learned)
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.action_room("sessions")
+        await until(pilot, lambda: in_room(app, "sessions"))
+        app.action_room("concepts")
+        await until(pilot, lambda: in_room(app, "concepts"))
+        app.theme = "textual-light"
+        await pilot.pause()
+        for name in ("concepts", "sessions", "generate"):
+            app.action_room(name)
+            await until(pilot, lambda name=name: in_room(app, name))  # type: ignore[misc]
+            await pilot.pause()
+            panel = app.get_css_variables()["panel"]
+            assert app.screen.query_one(TopBar).styles.background.hex == panel
+            assert "#121212" not in app.export_screenshot()  # the dark theme's ground
+
+
+async def test_entering_a_room_parses_no_styles_again(
+    learned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, parsed = LfsdApp(learned), []
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: column(app, "#concepts") == ["V1", "V2"])
+        monkeypatch.setattr(Stylesheet, "reparse", parsed.append)
+        for name in ROOMS:
+            app.action_room(name)
+            await until(pilot, lambda name=name: in_room(app, name))  # type: ignore[misc]
+    assert not parsed
 
 
 async def test_it_draws_without_colours(learned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
