@@ -28,10 +28,12 @@ FULL_WIDTH = 320
 
 
 def fitted(settings: Settings, base: BaseModel) -> Settings:
-    """`settings` with `targets` chosen by the base where they name none."""
-    if settings.targets is not None:
-        return settings
-    return settings.changed(targets=ATTENTION if width(base) >= FULL_WIDTH else EVERYTHING)
+    """`settings` with `targets` and `optimizer` chosen by the base where they name none."""
+    wide = width(base) >= FULL_WIDTH
+    return settings.changed(
+        targets=settings.targets or (ATTENTION if wide else EVERYTHING),
+        optimizer=settings.optimizer or ("adamw" if wide else "muon"),
+    )
 
 
 def layer_pattern(targets: Sequence[str]) -> str:

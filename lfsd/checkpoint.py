@@ -74,7 +74,7 @@ def check_same(about: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """AdamW's moments and step counts by parameter number."""
+    """The optimiser's moments and step counts by parameter number."""
     return {
         f"optimizer.{number}.{name}": value
         for number, moments in optimizer.state_dict()["state"].items()

@@ -16,13 +16,14 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from lfsd import checkpoint as saved
-from lfsd.adapter import FULL_WIDTH, Adapter, Guard, width
+from lfsd.adapter import FULL_WIDTH, Adapter, Guard, fitted, width
 from lfsd.base import BaseModel
 from lfsd.context import ConceptContext
 from lfsd.data import Draw, PhotoLatents, draw_batch, draw_pool, draw_replay, seeded
 from lfsd.distill import Pool, kd_loss
 from lfsd.errors import InterruptedLearning, LfsdError, ResourceError
 from lfsd.events import Checkpoint, Event, EventCallback, Notice, Preview, Stage, Step, ignore
+from lfsd.muon import Muon
 from lfsd.prompts import distillation_prompts
 from lfsd.settings import Settings
 from lfsd.shown import Shown, ShownContexts
@@ -30,17 +31,19 @@ from lfsd.student import Batch, Student, encode_prompts
 from lfsd.student import make_pool as teacher_pool
 
 GUARD_AFTER = 3
+MUON_RATE = 3.0
+"""What Muon bears of AdamW's learning rate."""
 STUDENT_REFRESH = 25
 
 
-def usual_rate(base: BaseModel) -> float:
+def usual_rate(base: BaseModel, optimizer: str | None) -> float:
     """The adapter's learning rate when the settings name none.
 
     Adam moves every weight alike, so what a step changes in a layer's output grows with its width
     (arXiv 2203.03466): the rate is in proportion to 1 / width for a UNet narrower than Stable
-    Diffusion's.
+    Diffusion's. Muon's steps, which no direction dominates, may be larger.
     """
-    return 2e-4 * max(1.0, FULL_WIDTH / width(base))
+    return 2e-4 * max(1.0, FULL_WIDTH / width(base)) * (MUON_RATE if optimizer == "muon" else 1)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Loop:
     losses: dict[str, list[float]] = field(default_factory=lambda: {"dm": [], "kd": []})
 
     def __post_init__(self) -> None:
+        self.settings = fitted(self.settings, self.base)
         s, token, noun = self.settings, self.subject.token, self.subject.class_noun
         self.key = (token,)
         self.groups = self.pool_prompts()
@@ -90,13 +94,16 @@ class Loop:
         )
         if self.batch != s.batch:
             self.tell(Notice(f"batch {self.batch} instead of {s.batch}, to share among {world}"))
-        self.rates = (s.lr_adapter or usual_rate(self.base), s.lr_token)
+        self.rates = (s.lr_adapter or usual_rate(self.base, s.optimizer), s.lr_token)
         groups = [
-            {"params": self.adapter.parameters(), "weight_decay": s.weight_decay},
+            {
+                "params": self.adapter.parameters(),
+                "weight_decay": s.weight_decay,
+                "orthogonal": s.optimizer == "muon",
+            },
             {"params": self.rows, "weight_decay": 0.0},
         ]
-        fused = self.base.device.type in ("cpu", "cuda")
-        optimizer = torch.optim.AdamW(groups, fused=fused)
+        optimizer = Muon(groups, fused=self.base.device.type in ("cpu", "cuda"))
         student = Student(self.base, self.rows)
         self.student, self.optimizer = self.accelerator.prepare(student, optimizer)
         self.guard = Guard(self.adapter, self.rows)

@@ -1,9 +1,4 @@
-"""Muon: momentum whose every matrix is orthogonalised (Jordan et al., 2024), shared among processes.
-
-Where AdamW's update is dominated by a few directions of a weight matrix, Muon's moves all of them alike, so a small network
-learns in fewer pictures. Convolutions count as matrices [out, in * k * k]. The iteration runs on the Gram matrix [m, m] of
-the shorter side, which for convolutions costs less than half of the usual form; `torch.optim.Muon` takes only 2-D weights.
-"""
+"""Muon (`lfsd.muon`) for whole networks, whose matrices are large: each process orthogonalises its share of them."""
 
 from collections.abc import Iterable
 
@@ -11,32 +6,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-#: quintic coefficients, one triple an iteration (Polar Express, arXiv 2505.16932, with its safety factor of 1.01)
-COEFFICIENTS = (
-    (8.2051, -22.9019, 16.4607),
-    (4.0664, -2.8612, 0.5184),
-    (3.9096, -2.8234, 0.5250),
-    (3.2856, -2.4153, 0.4853),
-    (2.2779, -1.6198, 0.3985),
-)
-
-
-def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix with equal singular values, near 1 (its polar factor): [m, n] -> [m, n]."""
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    unit = wide / (1.01 * wide.norm() + 1e-7)
-    gram = unit @ unit.T
-    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    whole = identity
-    for a, b, c in COEFFICIENTS:
-        turn = a * identity + b * gram + c * (gram @ gram)
-        whole, gram = turn @ whole, turn @ gram @ turn
-    found = whole @ unit
-    return found if wide is matrix else found.T
+from lfsd.muon import orthogonal, step_size
 
 
 class Muon(torch.optim.Optimizer):
-    """Orthogonalised Nesterov momentum; scaled so that a learning rate for AdamW serves (arXiv 2502.16982, eq. 4)."""
+    """Orthogonalised Nesterov momentum; scaled so that a learning rate for AdamW serves."""
 
     def __init__(
         self,
@@ -70,8 +44,7 @@ class Muon(torch.optim.Optimizer):
             average = self.state[parameter]["average"].lerp_(parameter.grad, 1 - momentum)
             if turn % world == rank:
                 ahead = parameter.grad.lerp(average, momentum).flatten(1)
-                scale = 0.2 * max(ahead.shape) ** 0.5
-                updates[i].copy_((scale * orthogonal(ahead)).view_as(parameter))
+                updates[i].copy_((step_size(*ahead.shape) * orthogonal(ahead)).view_as(parameter))
         if world > 1:
             flat = torch.cat([u.flatten() for u in updates])
             dist.all_reduce(flat)

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from recipes.pocket.photographed import photographed
+
 DEBIAN = (
     "tuxpaint-stamps-default", "plasma-workspace-wallpapers", "lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04",
-    "mate-backgrounds", "gnome-backgrounds", "wamerican",
+    "mate-backgrounds", "gnome-backgrounds", "gcompris-qt-data", "wamerican",
 )  # fmt: skip
 NPM = ("@lobehub/fluent-emoji-3d@1.1.0", "unicode-emoji-json@0.9.0")
 SPRITE = 128
@@ -295,6 +297,12 @@ def build(work: Path) -> list[Subject]:
         if sprite is not None:
             sprite.save(world / "sprites" / f"{len(kept):04d}.webp", quality=90, method=4)
             kept.append(subject)
+    # after the others, so that these and what is held out of them stay as they were
+    for name, shown, cut in photographed(raw / "gcompris-qt-data"):
+        sprite = square_sprite(cut)
+        if sprite is not None:
+            sprite.save(world / "sprites" / f"{len(kept):04d}.webp", quality=90, method=4)
+            kept.append(Subject(f"gcompris-{name}", shown, _noun(shown), "photo"))
     photographs = []
     Image.MAX_IMAGE_PIXELS = None
     for n, (scene, path) in enumerate(_photographs(raw)):

@@ -3,11 +3,10 @@
     python -m recipes.pocket.train_context --work WORK --minutes 60 [--batch 16]
 
 In-context generation (arXiv 2411.05544, abstract) hands the UNet stored pictures of a subject through its self-attention. A
-large base does something with them untaught; a small one has to be shown. Every target sees, in self-attention, one or two other
-composites of its subject, weighted by where they show it, as `lfsd.attention` feeds them. Half of the targets are
-*strangers*: any subject of the whole world, some dyed, under a word that means something else each time, so that what it looks like
-can only come from the context. The others are subjects of the early world under their ordinary captions, and their contexts are
-ordinary training rows: what the model draws without a context stays.
+large base does something with them untaught; a small one has to be shown. It learns from *strangers*: any subject of the whole world,
+some dyed, under a word that means something else each time, so that what it looks like can only come from the one or two other
+composites of it that the target sees in self-attention, weighted by where they show it, as `lfsd.attention` feeds them. The other
+half of every batch is ordinary rows of the early world, without contexts: what the model draws by itself goes on growing.
 
 The text encoder stays as it is. Continues from WORK/checkpoints/unet.safetensors.
 """
@@ -37,20 +36,29 @@ from recipes.pocket.world import STYLES, World, article
 VIEWS = 4
 """Composites of each stranger."""
 
+STRANGE = 0.45
+"""Share of a batch's rows that are strangers and their contexts."""
+
+ORDINARY_PLAY = 0.2
+"""How much ordinary rows vary in size, place and side: as in the runs that the model comes from (`--play` is for strangers)."""
+
 FAINT = 1e-4
 """Weight of a place that a context does not show: as good as hidden, and its logarithm finite."""
 
 
 @dataclass
-class Views:
-    """Composites on the device, and which of them show the same subject.
-
-    `latents` [n,5,32,32], `cover` [n,1,32,32] in 0..255, `ids` [n,24] (captions), `label` [n]: views of one label show one subject.
-    """
+class Composites:
+    """Composites on the device: `latents` [n,5,32,32], `cover` [n,1,32,32] in 0..255, captions' `ids` [n,24]."""
 
     latents: Tensor
     cover: Tensor
     ids: Tensor
+
+
+@dataclass
+class Views(Composites):
+    """Composites of which those of one `label` [n] show the same subject."""
+
     label: np.ndarray
 
     def __post_init__(self) -> None:
@@ -65,7 +73,7 @@ class Views:
 
 
 class ContextAttention(LfsdAttention):
-    """Self-attention of a batch of [targets n | contexts n*K]: each target also sees its own contexts.
+    """Self-attention of a batch of [targets n | contexts n*K | others]: each target also sees its own contexts.
 
     `logits` (in `shared`) maps a number of tokens to the log-weights [n,1,1,K*tokens] of the contexts.
     """
@@ -87,10 +95,11 @@ class ContextAttention(LfsdAttention):
             return attention(query, key, value, bias)
         logits = self.shared[key.shape[2]]
         n = len(logits)
+        shown = slice(n, n + n * logits.shape[-1] // key.shape[2])
         seen = attention(
             query[:n],
-            torch.cat([key[:n], _beside(key[n:], n)], 2),
-            torch.cat([value[:n], _beside(value[n:], n)], 2),
+            torch.cat([key[:n], _beside(key[shown], n)], 2),
+            torch.cat([value[:n], _beside(value[shown], n)], 2),
             torch.cat([logits.new_zeros(n, 1, 1, key.shape[2]), logits], -1),
         )
         return torch.cat([seen, attention(query[n:], key[n:], value[n:])])
@@ -121,26 +130,31 @@ def imprecise(cover: Tensor) -> Tensor:
 
 @torch.no_grad()
 def encoded(
-    world: World, rows: Any, args: Namespace, vae: torch.nn.Module, batch: int = 200
+    world: World,
+    rows: Any,
+    args: Namespace,
+    vae: torch.nn.Module,
+    play: float,
+    batch: int = 200,
 ) -> tuple[Tensor, Tensor]:
     """Latents [n,5,32,32] in bfloat16 and covers [n,1,32,32] in 0..255 of all rows."""
     generator = torch.Generator(args.device).manual_seed(5 + args.seed)
     latents, covers = [], []
     for start in range(0, len(rows), batch):
         index = np.arange(start, min(len(rows), start + batch))
-        picture, cover = world.drawn(rows, index, generator, play=args.play)
+        picture, cover = world.drawn(rows, index, generator, play=play)
         latents.append(vae.encode(picture * 2 - 1).latent_dist.mean.bfloat16())
         covers.append(F.avg_pool2d(cover, 4).mul(255).byte())
     return torch.cat(latents), torch.cat(covers)
 
 
-def known(args: Namespace, world: World, tokenizer: CLIPTokenizer, vae: torch.nn.Module) -> Views:
+def ordinary(
+    args: Namespace, world: World, tokenizer: CLIPTokenizer, vae: torch.nn.Module
+) -> Composites:
     """Subjects of the early world, with their captions."""
     rows = world.rows(args.latents, 4 + args.seed, pairs=0.04, tints=0.12, more=args.more)
-    latents, cover = encoded(world, rows, args, vae)
-    label = np.stack([rows.subject, rows.second, rows.tint], 1)
-    label = np.unique(label, axis=0, return_inverse=True)[1].ravel()
-    return Views(latents, cover, token_ids(tokenizer, rows.captions).to(args.device), label)
+    latents, cover = encoded(world, rows, args, vae, ORDINARY_PLAY)
+    return Composites(latents, cover, token_ids(tokenizer, rows.captions).to(args.device))
 
 
 def strangers(
@@ -154,7 +168,7 @@ def strangers(
     rows.subject = np.tile(pool, 2)[label]
     dye = np.concatenate([np.full(len(pool), -1), rng.integers(0, len(COLOURS), len(pool))])
     rows.tint = dye[label]
-    latents, cover = encoded(world, rows, args, vae)
+    latents, cover = encoded(world, rows, args, vae, args.play)
     words = [
         w
         for w in (tokenizer.convert_ids_to_tokens(range(600, len(tokenizer))))
@@ -192,7 +206,7 @@ def main() -> None:
     world = World(
         args.work / "world", device, args.per_scene, 2 + args.seed, args.workers, early=True
     )
-    early = known(args, world, tokenizer, vae)
+    early = ordinary(args, world, tokenizer, vae)
     others, alone = strangers(args, world, tokenizer, vae)
     empty = token_ids(tokenizer, [""]).to(device)
     alphas = models.scheduler().alphas_cumprod.to(device)
@@ -204,35 +218,33 @@ def main() -> None:
         torch.optim.AdamW(rest, betas=(0.9, 0.99), weight_decay=0.01, fused=True),
     )
     stage = Stage("context", args, optimisers, {"unet": unet}, rate=args.rate or 6e-4, warmup=50)
-    stage.log(known=len(early.groups), strangers=len(others.groups))
+    stage.log(ordinary=len(early.ids), strangers=len(others.groups))
     rng = np.random.default_rng(args.seed)
 
     def losses(step: int) -> dict[str, Tensor]:
         contexts = 2 if step % 3 == 2 else 1
-        n = args.batch // (1 + contexts)
-        strange = n - n // 2
-        mine, theirs = early.draw(rng, n // 2, contexts), others.draw(rng, strange, contexts)
-        clean = targets_first(early.latents[mine], others.latents[theirs]).float() * scale
-        cover = targets_first(early.cover[mine], others.cover[theirs]).float() / 255
-        ids = targets_first(
-            early.ids[mine],
-            torch.cat([others.ids[theirs[:, :1]], alone[theirs[:, 1:]]], 1),
-        )
-        is_context = torch.arange(len(clean), device=device) >= n
-        dropped = is_context & (torch.rand(len(clean), device=device) < 2 * DROP)
-        ids = torch.where(dropped[:, None], empty, ids)
-        t = timesteps(n, len(alphas), device)
-        t = torch.cat([t, t.repeat_interleave(contexts)])
-        a, noise = alphas[t].view(-1, 1, 1, 1), torch.randn_like(clean)
-        # one noise for all contexts of a target, as generation has it
-        noise[n:] = noise[n::contexts].repeat_interleave(contexts, 0)
-        noisy, v = (
-            a.sqrt() * clean + (1 - a).sqrt() * noise,
-            a.sqrt() * noise - (1 - a).sqrt() * clean,
-        )
-        shown = cover[n:].reshape(n, contexts, *cover.shape[2:])
+        n = round(STRANGE * args.batch / (1 + contexts))
+        theirs = others.draw(rng, n, contexts)
+        mine = rng.integers(0, len(early.ids), args.batch - n * (1 + contexts))
+        clean = joined(others.latents, theirs, early.latents, mine).float() * scale
+        cover = joined(others.cover, theirs, early.cover, mine).float() / 255
+        ids = torch.cat([others.ids[theirs[:, 0]], alone[theirs[:, 1:].ravel()], early.ids[mine]])
+        shown = slice(n, n * (1 + contexts))
+        dropped = torch.rand(len(clean), 1, device=device) < DROP
+        dropped[shown] = False
+        ids = torch.where(dropped, empty, ids)
+        t = timesteps(len(clean), len(alphas), device)
+        noise = torch.randn_like(clean)
+        # contexts are noised as their target is, and one noise serves all of them, as generation has it
+        t[shown] = t[:n].repeat_interleave(contexts)
+        noise[shown] = noise[shown][::contexts].repeat_interleave(contexts, 0)
+        a = alphas[t].view(-1, 1, 1, 1)
+        noisy = a.sqrt() * clean + (1 - a).sqrt() * noise
+        v = a.sqrt() * noise - (1 - a).sqrt() * clean
         shared.clear()
-        shared.update(context_logits(imprecise(shown)))
+        shared.update(
+            context_logits(imprecise(cover[shown].reshape(n, contexts, *cover.shape[2:])))
+        )
         with torch.no_grad():
             states = text(input_ids=ids).last_hidden_state
         with torch.autocast(device, dtype, enabled=dtype != torch.float32):
@@ -240,26 +252,20 @@ def main() -> None:
         error = (out.float() - v).square()
         weight = 1 + args.subject_weight * cover
         each = (weight * error).mean((1, 2, 3)) / weight.mean((1, 2, 3))
-        known_context, strange_context = (
-            each[n:].unflatten(0, (n, contexts)).split([n // 2, strange])
-        )
-        known_target, strange_target = each[:n].split([n // 2, strange])
-        counted = torch.cat([known_target, strange_target, known_context.flatten()])
+        target, unseen, plain = each.split([n, n * contexts, len(mine)])
         return {
-            "loss": counted.mean(),
-            "known": known_target.mean(),
-            "strange": strange_target.mean(),
-            "strange_unseen": strange_context.mean(),
-            "plain": known_context.mean(),
+            "loss": torch.cat([target, plain]).mean(),
+            "strange": target.mean(),
+            "strange_unseen": unseen.mean(),
+            "plain": plain.mean(),
         }
 
     stage.run(losses)
 
 
-def targets_first(early: Tensor, others: Tensor) -> Tensor:
-    """[n1,1+K,...] and [n2,1+K,...] -> [(n1+n2)*(1+K),...]: all targets, then each one's contexts in turn."""
-    both = torch.cat([early, others])
-    return torch.cat([both[:, 0], both[:, 1:].flatten(0, 1)])
+def joined(others: Tensor, theirs: np.ndarray, early: Tensor, mine: np.ndarray) -> Tensor:
+    """Rows as the UNet sees them: strangers [n], then the contexts of each in turn [n*K], then ordinary rows."""
+    return torch.cat([others[theirs[:, 0]], others[theirs[:, 1:].ravel()], early[mine]])
 
 
 if __name__ == "__main__":

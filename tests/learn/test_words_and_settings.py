@@ -101,10 +101,13 @@ def test_loss_weights_have_mean_one_and_favour_the_subject() -> None:
 
 
 @pytest.mark.parametrize(("width", "rate"), [(320, 2e-4), (80, 8e-4), (640, 2e-4)])
-def test_a_narrow_unet_learns_at_a_higher_rate(width: int, rate: float) -> None:
+@pytest.mark.parametrize(("optimizer", "times"), [("adamw", 1), ("muon", 3)])
+def test_a_narrow_unet_learns_at_a_higher_rate(
+    width: int, rate: float, optimizer: str, times: float
+) -> None:
     config = SimpleNamespace(block_out_channels=(width, 2 * width))
     base = SimpleNamespace(unet=SimpleNamespace(config=config))
-    assert usual_rate(cast(BaseModel, base)) == pytest.approx(rate)
+    assert usual_rate(cast(BaseModel, base), optimizer) == pytest.approx(times * rate)
 
 
 @pytest.mark.parametrize(("width", "targets"), [(320, ATTENTION), (32, EVERYTHING)])

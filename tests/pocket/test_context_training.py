@@ -17,7 +17,7 @@ from recipes.pocket.train_context import (
     Views,
     context_logits,
     imprecise,
-    targets_first,
+    joined,
 )
 
 
@@ -31,9 +31,10 @@ def unet() -> torch.nn.Module:
 @pytest.mark.parametrize("contexts", [1, 2])
 def test_training_shows_what_generation_shows(unet: torch.nn.Module, contexts: int) -> None:
     generator = torch.Generator().manual_seed(1)
-    n = 2
-    latents = torch.randn(n * (1 + contexts), 5, 32, 32, generator=generator)
-    text = torch.randn(n * (1 + contexts), 24, models.WIDTH, generator=generator)
+    n, ordinary = 2, 3
+    rows = n * (1 + contexts) + ordinary
+    latents = torch.randn(rows, 5, 32, 32, generator=generator)
+    text = torch.randn(rows, 24, models.WIDTH, generator=generator)
     cover = (torch.rand(n, contexts, 32, 32, generator=generator) > 0.5).float()
     cover[:, :, :8] = 0  # whole places that a context hides
     shared = context_logits(cover)
@@ -42,6 +43,8 @@ def test_training_shows_what_generation_shows(unet: torch.nn.Module, contexts: i
     )
     trained = unet(latents, 500, text).sample
     install_processors(unet)
+    alone = unet(latents[-ordinary:], 500, text[-ordinary:]).sample
+    assert torch.allclose(alone, trained[-ordinary:], atol=2e-3)
     for i in range(n):
         own = [i, *range(n + i * contexts, n + (i + 1) * contexts)]
         feed = ContextFeed(1, contexts, ContextWeights(cover[i] / contexts))
@@ -73,6 +76,11 @@ def test_masks_are_never_too_narrow() -> None:
     assert sizes == {100.0, 14.0**2, 32.0**2}
 
 
-def test_targets_come_before_the_contexts_of_each() -> None:
-    early, others = torch.tensor([[0, 1, 2]]), torch.tensor([[3, 4, 5], [6, 7, 8]])
-    assert targets_first(early, others).tolist() == [0, 3, 6, 1, 2, 4, 5, 7, 8]
+def test_strangers_come_first_then_the_contexts_of_each_then_ordinary_rows() -> None:
+    others, early = torch.arange(10), torch.arange(100, 110)
+    theirs = np.array([[0, 1, 2], [3, 4, 5]])
+    assert joined(others, theirs, early, np.array([7, 7, 9])).tolist() == [
+        *(0, 3),
+        *(1, 2, 4, 5),
+        *(107, 107, 109),
+    ]

@@ -34,7 +34,7 @@ class BlockLoop(Loop):
             if key.endswith(A):
                 parameter.requires_grad_(False)
             else:
-                # AdamW leaves an entry alone, bit for bit, whose gradient was 0 from the start
+                # AdamW and Muon leave a column alone, bit for bit, whose gradient is always 0
                 self.hooks.append(parameter.register_hook(self._only_block))
 
     def _only_block(self, gradient: Tensor) -> Tensor:

@@ -1,0 +1,87 @@
+"""Muon (Jordan et al., 2024): momentum whose every matrix is orthogonalised before it is a step.
+
+AdamW's update of a LoRA matrix is dominated by a few directions; Muon's moves all of them alike, so
+that a narrow network learns a subject in fewer steps. `torch.optim.Muon` takes only 2-D weights;
+here convolutions count as matrices [out, in * k * k], and those of one shape are computed at once.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MOMENTUM = 0.8
+"""Shorter than the usual 0.95: in a session of 200 steps what was right 50 steps ago is stale."""
+
+COEFFICIENTS = (
+    (8.2051, -22.9019, 16.4607),
+    (4.0664, -2.8612, 0.5184),
+    (3.9096, -2.8234, 0.5250),
+    (3.2856, -2.4153, 0.4853),
+    (2.2779, -1.6198, 0.3985),
+)
+"""Of the quintic iteration, one triple a round (Polar Express, arXiv 2505.16932, with its safety
+factor of 1.01)."""
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """The nearest matrix with equal singular values, near 1 (its polar factor): [..., m, n] each.
+
+    The iteration runs on the Gram matrix of the shorter side, which is small for LoRA's.
+    """
+    wide = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
+    unit = wide / (1.01 * wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    gram = unit @ unit.mT
+    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    whole = identity.expand_as(gram)
+    for a, b, c in COEFFICIENTS:
+        turn = a * identity + b * gram + c * (gram @ gram)
+        whole, gram = turn @ whole, turn @ gram @ turn
+    found = whole @ unit
+    return found if wide is matrix else found.mT
+
+
+def step_size(rows: int, columns: int) -> float:
+    """What an orthogonal [rows, columns] is multiplied by, so that its entries are as large as
+    AdamW's update and its learning rates serve (arXiv 2502.16982, eq. 4)."""
+    return 0.2 * float(max(rows, columns)) ** 0.5
+
+
+class Muon(torch.optim.AdamW):
+    """AdamW, except for parameter groups marked `orthogonal`, whose matrices take Muon's step.
+
+    One optimiser for both, because a scaler of half-precision gradients serves one.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of every group; the gradients of orthogonal ones are used up."""
+        for group in self.param_groups:
+            if group.get("orthogonal"):
+                self._orthogonal_step(group)
+        return super().step(closure)
+
+    def _orthogonal_step(self, group: dict[str, Any]) -> None:
+        alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                alike[parameter.shape].append(parameter)
+        for shape, parameters in alike.items():
+            ahead = torch.stack([self._ahead(p).flatten(1) for p in parameters])
+            scale = group["lr"] * step_size(*ahead.shape[1:])
+            for parameter, update in zip(parameters, orthogonal(ahead), strict=True):
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.sub_(update.view(shape), alpha=scale)
+                parameter.grad = None
+
+    def _ahead(self, parameter: Tensor) -> Tensor:
+        """Nesterov's gradient: where the momentum carries to, and the gradient there."""
+        gradient, state = parameter.grad, self.state[parameter]
+        assert gradient is not None
+        if "average" not in state:
+            state["average"] = torch.zeros_like(parameter)
+            state["step"] = torch.zeros(())  # AdamW's loading wants one of every parameter
+        average: Tensor = state["average"].lerp_(gradient, 1 - MOMENTUM)
+        return gradient.lerp(average, MOMENTUM)
