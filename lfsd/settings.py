@@ -60,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # data-free knowledge distillation
     distill: bool = True
     """Use L_KD at all."""
-    distill_weight: float = 2.0
+    distill_weight: float = 5.0
     """The weight of L_KD in the loss."""
     distill_steps: int = 25
     """Steps of the DDPM trajectory (the paper's 25)."""
