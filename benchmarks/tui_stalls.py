@@ -51,9 +51,7 @@ class Stopwatch:
 
 async def watch(app: LfsdApp, pilot: Pilot[None], watch: Stopwatch, seconds: float) -> None:
     """Go through the rooms while jobs run."""
-    previews = [app.pictures / f"preview-{n}.png" for n in range(10)]
-    for n, path in enumerate(previews):
-        Image.effect_noise((512, 512), n + 10).convert("RGB").save(path)
+    previews = sorted(app.pictures.glob("preview-*.png"))
     for room in ROOMS:
         watch.name = f"{room}, entering"
         app.action_room(room)
@@ -85,6 +83,9 @@ def _task(handle: Handle) -> str:
 async def measure(home: Path, seconds: float) -> dict[str, list[tuple[float, str]]]:
     """Milliseconds of every callback and whose it is, by room."""
     with tempfile.TemporaryDirectory() as pictures, Stopwatch() as stopwatch:
+        for n in range(10):
+            noise = Image.effect_noise((512, 512), n + 10)
+            noise.convert("RGB").save(Path(pictures) / f"preview-{n}.png")
         app = LfsdApp(home, Path(pictures))
         async with app.run_test(size=(140, 45)) as pilot:
             await pilot.pause(3.0)
