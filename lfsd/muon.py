@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 MOMENTUM = 0.8
-"""Shorter than the usual 0.95: in a session of 200 steps what was right 50 steps ago is stale."""
+"""Shorter than the usual 0.95: a session has few steps, and an average over twenty lags behind."""
 
 COEFFICIENTS = (
     (8.2051, -22.9019, 16.4607),

@@ -120,6 +120,19 @@ def test_a_narrow_unet_adapts_its_convolutions_too(width: int, targets: tuple[st
     assert fitted(Settings(targets=("ff",)), base).targets == ("ff",), "who names them is heard"
 
 
+@pytest.mark.parametrize(
+    ("width", "optimizer", "other"), [(320, "adamw", "muon"), (32, "muon", "adamw")]
+)
+def test_a_narrow_unet_is_stepped_by_muon(width: int, optimizer: str, other: str) -> None:
+    base = cast(
+        BaseModel,
+        SimpleNamespace(unet=SimpleNamespace(config=SimpleNamespace(block_out_channels=(width,)))),
+    )
+    assert fitted(Settings(), base).optimizer == optimizer
+    named = Settings.from_dict({"optimizer": other})
+    assert fitted(named, base).optimizer == other, "who names one is heard"
+
+
 @pytest.mark.parametrize("rate", [0.0, -1.0])
 def test_a_rate_that_is_given_must_be_above_zero(rate: float) -> None:
     assert Settings().lr_adapter is None

@@ -1,24 +1,9 @@
-"""The recipe's optimiser: what it makes of a gradient, and that it learns."""
+"""The recipe's optimiser: how far it steps, and that it learns."""
 
 import pytest
 import torch
 
-from recipes.pocket.muon import Muon, orthogonal
-
-
-@pytest.mark.parametrize("shape", [(24, 90), (90, 24), (40, 40)])
-def test_an_update_moves_every_direction_alike(shape: tuple[int, int]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    left, _ = torch.linalg.qr(torch.randn(shape[0], min(shape), generator=generator))
-    right, _ = torch.linalg.qr(torch.randn(shape[1], min(shape), generator=generator))
-    uneven = left @ torch.diag(torch.logspace(0, -2, min(shape))) @ right.T
-    even = orthogonal(uneven)
-    values = torch.linalg.svdvals(even)
-    assert values.min() > 0.8 and values.max() < 1.2
-    assert (
-        torch.nn.functional.cosine_similarity(even.flatten(), (left @ right.T).flatten(), dim=0)
-        > 0.99
-    )
+from recipes.pocket.muon import Muon
 
 
 def test_the_step_is_as_large_as_adamws_and_the_same_for_a_convolution() -> None:
