@@ -24,11 +24,12 @@ from lfsd.distill import Pool, kd_loss
 from lfsd.errors import InterruptedLearning, LfsdError, ResourceError
 from lfsd.events import Checkpoint, Event, EventCallback, Notice, Preview, Stage, Step, ignore
 from lfsd.muon import Muon
+from lfsd.pool import encode_prompts
+from lfsd.pool import make_pool as teacher_pool
 from lfsd.prompts import distillation_prompts
 from lfsd.settings import Settings
 from lfsd.shown import Shown, ShownContexts
-from lfsd.student import Batch, Student, encode_prompts
-from lfsd.student import make_pool as teacher_pool
+from lfsd.student import Batch, Student
 
 GUARD_AFTER = 3
 MUON_RATE = 3.0

@@ -100,7 +100,7 @@ def distillation_prompts(
     earlier = list(earlier)
     Random(f"{settings.seed}/{len(earlier)}").shuffle(earlier)
     groups: dict[str, list[str]] = {}
-    if settings.pool_earlier and earlier and settings.teacher == "previous":
+    if settings.pool_earlier and earlier and settings.teacher != "base":
         groups["earlier"] = _prompts([concept_words(*concept) for concept in earlier])
     if settings.pool_class:
         nouns = list(dict.fromkeys(noun for _, noun in earlier if noun != class_noun))

@@ -72,8 +72,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     For v models the conversion multiplies the difference by alpha_t, which switches distillation
     off where
     the trajectory starts and what the picture shows is decided; so native is the default."""
-    teacher: Literal["previous", "base"] = "previous"
-    """The model as the session began, or the base without any adapter."""
+    teacher: Literal["previous", "base", "both"] = "both"
+    """Who says what must stay: the model as the session began, the base without any adapter, or
+    each what it knows best: the former earlier concepts' prompts, the base all others, so that what
+    one session shifts of a class noun the next one puts back."""
     trajectory: Trajectory = "teacher"
     """Whose step gives the next latent; "student" is the ablation of the paper's Fig. 5."""
     pool_class: bool = True

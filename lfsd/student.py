@@ -2,18 +2,13 @@
 forward."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import gather
 from torch import Tensor, nn
 
-from lfsd.adapter import TEACHER, Adapter
 from lfsd.attention import AttentionControl, ContextFeed
 from lfsd.base import BaseModel, TextStates
-from lfsd.distill import Pool, PredictFor, ddpm_schedule, fill_pool
-from lfsd.prompts import share_out
 from lfsd.shown import ContextRow
 
 
@@ -72,84 +67,3 @@ def _where(choice: Tensor, yes: TextStates, no: TextStates) -> TextStates:
     if no.pooled is None or yes.pooled is None:
         return TextStates(hidden)
     return TextStates(hidden, torch.where(choice[:, None], yes.pooled, no.pooled))
-
-
-class Prompts(NamedTuple):
-    """Prompts that do not change within a session, and their text states, encoded once."""
-
-    names: list[str]
-    states: TextStates
-
-
-@torch.no_grad()
-def encode_prompts(base: BaseModel, names: Sequence[str]) -> Prompts:
-    """The distinct prompts with their text states, on the device."""
-    distinct = list(dict.fromkeys(names))
-    return Prompts(distinct, base.encode_text(distinct).detach())
-
-
-def make_pool(
-    adapter: Adapter,
-    accelerator: Accelerator,
-    prompts: Prompts,
-    groups: dict[str, list[str]],
-    refresh: int,
-    rng: torch.Generator,
-) -> Pool:
-    """The pool of one refresh: each process walks its share of the trajectories, then all have
-    all."""
-    base, settings = adapter.base, adapter.settings
-    world, rank = accelerator.num_processes, accelerator.process_index
-    count = -(-settings.pool_size // world) * world
-    # later pools go on where the last one stopped in each group's prompts
-    chosen = share_out(groups, count, offset=refresh * (count // 2))
-    which = [prompts.names.index(p) for p in chosen][rank::world]
-
-    def predict(z: Tensor, t: int, prompt: Tensor) -> Tensor:
-        return base.predict(z, t, prompts.states[prompt.to(base.device)])
-
-    def teacher(z: Tensor, t: int, prompt: Tensor) -> Tensor:
-        with adapter.as_base() if settings.teacher == "base" else adapter.as_teacher():
-            return predict(z, t, prompt)
-
-    rng.manual_seed((rng.initial_seed() + rank) % 2**63)
-    with torch.no_grad():
-        walk: PredictFor = teacher
-        if settings.trajectory == "teacher" and settings.teacher == "previous":
-            # LoRA added into the weights is the fastest teacher; rounding to half would change it
-            if base.dtype == torch.float32:
-                with adapter.merged(TEACHER):
-                    pool = _walk(base, adapter, predict, None, which, rng)
-            else:
-                with adapter.as_teacher():
-                    pool = _walk(base, adapter, predict, None, which, rng)
-        else:
-            pool = _walk(base, adapter, walk, predict, which, rng)
-    if world == 1:
-        return pool
-    return Pool(*(gather(field.to(base.device)) for field in pool))
-
-
-def _walk(
-    base: BaseModel,
-    adapter: Adapter,
-    teacher: PredictFor,
-    student: PredictFor | None,
-    which: list[int],
-    rng: torch.Generator,
-) -> Pool:
-    settings = adapter.settings
-    side = base.resolution_of(settings.resolution) // base.vae_scale
-    trajectory: Literal["teacher", "student"] = settings.trajectory
-    return fill_pool(
-        teacher,
-        student,
-        which,
-        (base.latent_channels, side, side),
-        ddpm_schedule(base, settings.distill_steps),
-        base.prediction_type,
-        rng,
-        trajectory=trajectory,
-        batch=16 if side <= 32 else 4,
-        device=base.device,
-    )

@@ -35,6 +35,11 @@ def prompts() -> list[tuple[str, str, str]]:
     return [(o, p, f"a photo of {article(o)} {p}") for o, p in pairs]
 
 
+def bare_prompts() -> list[tuple[str, str, str]]:
+    """The same for 64 prompts that name no scene: every object twice."""
+    return [(o, "", f"a photo of {article(o)}") for o in OBJECTS] * 2
+
+
 def psnr(pipeline: StableDiffusionPipeline, pictures: torch.Tensor) -> float:
     """Mean over pictures [n, 3, 128, 128] in 0..1 of the autoencoder's PSNR in dB."""
     values = []
@@ -141,8 +146,8 @@ def draw(
 def named(
     judge: Judge, images: list[Image.Image], asked: list[tuple[str, str, str]]
 ) -> tuple[float, float]:
-    """Shares of pictures of which the judge names the right object, and the right scene, among all asked for."""
-    objects, places = sorted({o for o, _, _ in asked}), sorted({p for _, p, _ in asked})
+    """Shares of pictures of which the judge names the right object, and the right scene, among those of `prompts`."""
+    objects, places = sorted(OBJECTS), sorted({p for _, p, _ in prompts()})
     seen, width = judge.images(images), judge.subject_dims
     # a word's embedding is its mean over whole captions, as is usual for CLIP: that is what its text encoder learned from
     captions = [f"a photo of {article(o)} {p}" for o in objects for p in places]
@@ -216,8 +221,11 @@ def main() -> None:
     say(figure="judge, own caption among 64", composites=retrieval(judge, ideal, asked))
     say(figure="picture object top-1", drawn=told, composites=most_told)
     say(figure="picture scene top-1", drawn=placed, composites=most_placed)
+    plain = draw(pipeline, bare_prompts(), args.guidance)
+    say(figure="picture object top-1, no scene named", drawn=named(judge, plain, bare_prompts())[0])
     if args.sheet:
         contact_sheet(drawn).save(args.sheet)
+        contact_sheet(plain).save(args.sheet.with_stem(f"{args.sheet.stem}-plain"))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ In-context generation (arXiv 2411.05544, abstract) hands the UNet stored picture
 large base does something with them untaught; a small one has to be shown. It learns from *strangers*: any subject of the whole world,
 some dyed, under a word that means something else each time, so that what it looks like can only come from the one or two other
 composites of it that the target sees in self-attention, weighted by where they show it, as `lfsd.attention` feeds them. The other
-half of every batch is ordinary rows of the early world, without contexts: what the model draws by itself goes on growing.
+half of every batch is ordinary rows of the early world, without contexts: what the model draws by itself goes on growing. A quarter of
+all captions names no scene, which the stages before this one never show.
 
 The text encoder stays as it is. Continues from WORK/checkpoints/unet.safetensors.
 """
@@ -38,6 +39,9 @@ VIEWS = 4
 
 STRANGE = 0.45
 """Share of a batch's rows that are strangers and their contexts."""
+
+BARE = 0.25
+"""Share of captions that name no scene, so that "a photo of a cat" is a cat."""
 
 ORDINARY_PLAY = 0.2
 """How much ordinary rows vary in size, place and side: as in the runs that the model comes from (`--play` is for strangers)."""
@@ -152,7 +156,9 @@ def ordinary(
     args: Namespace, world: World, tokenizer: CLIPTokenizer, vae: torch.nn.Module
 ) -> Composites:
     """Subjects of the early world, with their captions."""
-    rows = world.rows(args.latents, 4 + args.seed, pairs=0.04, tints=0.12, more=args.more)
+    rows = world.rows(
+        args.latents, 4 + args.seed, pairs=0.04, tints=0.12, more=args.more, bare=BARE
+    )
     latents, cover = encoded(world, rows, args, vae, ORDINARY_PLAY)
     return Composites(latents, cover, token_ids(tokenizer, rows.captions).to(args.device))
 
@@ -164,7 +170,7 @@ def strangers(
     rng = np.random.default_rng(6 + args.seed)
     pool = np.array([i for i, s in enumerate(world.subjects) if not s.held_out])
     label = np.repeat(np.arange(2 * len(pool)), VIEWS)
-    rows = world.rows(len(label), 7 + args.seed, pairs=0.0, tints=0.0)
+    rows = world.rows(len(label), 7 + args.seed, pairs=0.0, tints=0.0, bare=BARE)
     rows.subject = np.tile(pool, 2)[label]
     dye = np.concatenate([np.full(len(pool), -1), rng.integers(0, len(COLOURS), len(pool))])
     rows.tint = dye[label]
@@ -182,7 +188,7 @@ def strangers(
         forms = STYLES["photo"]
         for i in stranger:
             form = forms[rng.integers(len(forms))]
-            placed.append(f"{form.format(article(name))} {rows.scene_text[i]}")
+            placed.append(f"{form.format(article(name))} {rows.scene_text[i]}".rstrip())
             alone.append(f"a photo of {article(name)}")
     ids = token_ids(tokenizer, placed).to(args.device)
     return Views(latents, cover, ids, label), token_ids(tokenizer, alone).to(args.device)

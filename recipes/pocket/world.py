@@ -118,8 +118,12 @@ class World:
         pairs: float = 0.12,
         tints: float = 0.2,
         more: Collection[str] = (),
+        bare: float = 0.0,
     ) -> Rows:
-        """Draw n recipe rows with their captions; subjects of the nouns `more` come three times as often."""
+        """Draw n recipe rows with their captions; subjects of the nouns `more` come three times as often.
+
+        A share `bare` of the captions names no scene; most of those pictures are on white, as a catalogue's are.
+        """
         rng = np.random.default_rng(seed)
         pool = self.pool(held_out)
         weight = self._weights([self.subjects[i].noun for i in pool], more)
@@ -131,11 +135,14 @@ class World:
             rng.random(n) < 0.5
         )  # eleven plain colours would be a third of the world
         scene[rare] = rng.choice(np.flatnonzero(~plain), rare.sum())
+        unplaced = rng.random(n) < bare if bare else np.zeros(n, bool)
+        scene[unplaced & (np.arange(n) % 4 < 3)] = self.scenes.index("white background")
         members = [np.flatnonzero(self.scene_of == i) for i in range(len(self.scenes))]
         background = np.array([members[s][rng.integers(len(members[s]))] for s in scene])
         tinted = (rng.random(n) < tints) & (second < 0)
         tint = np.where(tinted, rng.integers(0, len(_TINTS), n), -1)
-        texts = [self._caption(rng, *row) for row in zip(subject, second, scene, tint, strict=True)]
+        drawn = zip(subject, second, scene, tint, unplaced, strict=True)
+        texts = [self._caption(rng, *row) for row in drawn]
         return Rows(subject, second, background, tint, *map(list, zip(*texts, strict=True)))
 
     def _weights(self, nouns: Sequence[str], more: Collection[str]) -> np.ndarray:
@@ -152,7 +159,13 @@ class World:
         return article(f"{_TINTS[tint]} {name}" if tint >= 0 else name)
 
     def _caption(
-        self, rng: np.random.Generator, subject: int, second: int, scene: int, tint: int
+        self,
+        rng: np.random.Generator,
+        subject: int,
+        second: int,
+        scene: int,
+        tint: int,
+        bare: bool,
     ) -> tuple[str, str, str]:
         what = self._name(rng, subject, tint)
         if second >= 0:
@@ -160,7 +173,9 @@ class World:
         forms = STYLES[self.subjects[subject].style]
         phrases = SCENES[self.scenes[scene]][1]
         where = phrases[rng.integers(len(phrases))]
-        return f"{forms[rng.integers(len(forms))].format(what)} {where}", what, where
+        if bare:
+            where = ""
+        return f"{forms[rng.integers(len(forms))].format(what)} {where}".rstrip(), what, where
 
     def compose(
         self,

@@ -14,9 +14,10 @@ from lfsd.errors import InterruptedLearning, UsageError
 from lfsd.events import Event, Step
 from lfsd.learn import LearnedSession, learn_session
 from lfsd.loop import Subject
+from lfsd.pool import encode_prompts
 from lfsd.settings import Settings
 from lfsd.shown import Shown, ShownContexts
-from lfsd.student import Batch, Student, encode_prompts
+from lfsd.student import Batch, Student
 from lfsd.tokens import insert_token
 from tests.learn.photos import disc_photos
 from tests.tiny import LAYOUTS, tiny_base

@@ -88,6 +88,11 @@ ABLATIONS = (
         changes={"replay": 0, "distill_batch": 2},
     ),
     Method("teacher-base", "ours, taught by the untouched base", changes={"teacher": "base"}),
+    Method(
+        "teacher-previous",
+        "ours, taught by the previous session's model alone",
+        changes={"teacher": "previous"},
+    ),
     Method("path-student", "ours along the student's paths", changes={"trajectory": "student"}),
     Method(
         "pool-class",

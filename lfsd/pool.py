@@ -1,0 +1,115 @@
+"""The pool of one session: which teacher says what must stay, and the walks that ask it."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather
+from torch import Tensor
+
+from lfsd.adapter import TEACHER, Adapter
+from lfsd.base import BaseModel, TextStates
+from lfsd.distill import Pool, PredictFor, ddpm_schedule, fill_pool
+from lfsd.prompts import share_out
+
+
+class Prompts(NamedTuple):
+    """Prompts that do not change within a session, and their text states, encoded once."""
+
+    names: list[str]
+    states: TextStates
+
+
+@torch.no_grad()
+def encode_prompts(base: BaseModel, names: Sequence[str]) -> Prompts:
+    """The distinct prompts with their text states, on the device."""
+    distinct = list(dict.fromkeys(names))
+    return Prompts(distinct, base.encode_text(distinct).detach())
+
+
+def make_pool(
+    adapter: Adapter,
+    accelerator: Accelerator,
+    prompts: Prompts,
+    groups: dict[str, list[str]],
+    refresh: int,
+    rng: torch.Generator,
+) -> Pool:
+    """The pool of one refresh: each process walks its share of the trajectories, then all have
+    all."""
+    base, settings = adapter.base, adapter.settings
+    world, rank = accelerator.num_processes, accelerator.process_index
+    count = -(-settings.pool_size // world) * world
+    # later pools go on where the last one stopped in each group's prompts
+    chosen = share_out(groups, count, offset=refresh * (count // 2))
+    which = [prompts.names.index(p) for p in chosen][rank::world]
+
+    def predict(z: Tensor, t: int, prompt: Tensor) -> Tensor:
+        return base.predict(z, t, prompts.states[prompt.to(base.device)])
+
+    rng.manual_seed((rng.initial_seed() + rank) % 2**63)
+    replayed = {prompts.names.index(p) for p in groups.get("earlier", ())}
+    with torch.no_grad():
+        parts = [
+            _walk(base, adapter, stand, predict, taught, rng)
+            for stand, taught in _teachers(adapter, which, replayed)
+            if taught
+        ]
+    pool = Pool(*(torch.cat(field) for field in zip(*parts, strict=True)))
+    if world == 1:
+        return pool
+    return Pool(*(gather(field.to(base.device)) for field in pool))
+
+
+Stand = Callable[[], AbstractContextManager[None]]
+"""Within it the UNet predicts as somebody."""
+
+
+def _teachers(
+    adapter: Adapter, which: Sequence[int], replayed: set[int]
+) -> list[tuple[Stand, list[int]]]:
+    """Who teaches which prompts; `replayed` are earlier concepts', which the base never saw."""
+    base, settings = adapter.base, adapter.settings
+    previous: Stand = adapter.as_teacher
+    if base.dtype == torch.float32 and settings.trajectory == "teacher":
+        # LoRA added into the weights is the fastest teacher; rounding to half would change it
+        previous = partial(adapter.merged, TEACHER)
+    remembered = {"previous": set(which), "base": set(), "both": replayed}[settings.teacher]
+    return [
+        (previous, [p for p in which if p in remembered]),
+        (adapter.as_base, [p for p in which if p not in remembered]),
+    ]
+
+
+def _walk(
+    base: BaseModel,
+    adapter: Adapter,
+    stand: Stand,
+    predict: PredictFor,
+    which: list[int],
+    rng: torch.Generator,
+) -> Pool:
+    settings = adapter.settings
+    side = base.resolution_of(settings.resolution) // base.vae_scale
+
+    def teacher(z: Tensor, t: int, prompt: Tensor) -> Tensor:
+        with stand():
+            return predict(z, t, prompt)
+
+    alone = settings.trajectory == "teacher"
+    with stand() if alone else nullcontext():
+        return fill_pool(
+            predict if alone else teacher,
+            None if alone else predict,
+            which,
+            (base.latent_channels, side, side),
+            ddpm_schedule(base, settings.distill_steps),
+            base.prediction_type,
+            rng,
+            trajectory=settings.trajectory,
+            batch=16 if side <= 32 else 4,
+            device=base.device,
+        )

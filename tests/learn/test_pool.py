@@ -1,0 +1,60 @@
+"""Who teaches which prompts of the pool."""
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from lfsd.adapter import STUDENT, Adapter
+from lfsd.base import BaseModel
+from lfsd.pool import encode_prompts, make_pool
+from lfsd.settings import Settings
+from tests.tiny import tiny_base
+
+GROUPS = {
+    "earlier": ["a photo of a red cat", "a red cat"],  # any words do: the adapter knows no token
+    "class": ["a photo of a dog", "a photo of a cat"],
+    "empty": [""],
+}
+TAUGHT_BY_PREVIOUS = {
+    "previous": {*GROUPS["earlier"], *GROUPS["class"], ""},
+    "base": set(),
+    "both": {*GROUPS["earlier"]},
+}
+
+
+@pytest.mark.parametrize("trajectory", ["teacher", "student"])
+@pytest.mark.parametrize("teacher", ["previous", "base", "both"])
+def test_every_prompt_has_its_teacher(teacher: str, trajectory: str) -> None:
+    torch.manual_seed(0)
+    settings = Settings(
+        rank=4,
+        targets=("attn2", "ff"),
+        teacher=teacher,  # type: ignore[arg-type]
+        trajectory=trajectory,  # type: ignore[arg-type]
+        distill_steps=3,
+        pool_size=6,
+        resolution=16,
+    )
+    base = BaseModel.load(tiny_base("pocket"), device="cpu", precision="float32")
+    adapter = Adapter(base, settings)
+    for moved in (adapter.snapshot_teacher, lambda: None):  # the student has moved on since
+        for parameter in adapter.parameters(STUDENT):
+            parameter.data.normal_(0, 0.3)
+        moved()
+    prompts = encode_prompts(base, [p for group in GROUPS.values() for p in group])
+
+    rng = torch.Generator().manual_seed(1)
+    pool = make_pool(adapter, Accelerator(cpu=True), prompts, GROUPS, 0, rng)
+
+    assert len(pool.t) == 6 * 3
+    names = {prompts.names[i] for i in pool.prompt.tolist()}
+    assert names == {*prompts.names}
+    for latents, t, which, said in zip(*pool, strict=True):
+        previous = prompts.names[which] in TAUGHT_BY_PREVIOUS[teacher]
+        asked = (latents[None], t[None], prompts.states[which[None]])
+        with adapter.as_teacher() if previous else adapter.as_base():
+            right = base.predict(*asked)[0]
+        with adapter.as_base() if previous else adapter.as_teacher():
+            wrong = base.predict(*asked)[0]
+        torch.testing.assert_close(said, right, rtol=1e-3, atol=1e-4)
+        assert not torch.allclose(said, wrong, rtol=1e-3, atol=1e-4)
