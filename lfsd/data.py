@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from lfsd.base import BaseModel
+from lfsd.composites import composites
 from lfsd.context import ConceptContext
 from lfsd.masks import attention_masks, loss_weights, saliency_masks
 from lfsd.photos import PreparedPhoto
-from lfsd.prompts import COLOURS, ON_COLOUR, concept_words, fill, training_prompts
+from lfsd.prompts import concept_words, training_prompts
 from lfsd.settings import Settings
 
 
@@ -128,23 +128,6 @@ def _masks(context: ConceptContext) -> np.ndarray:
     if context.masks is not None:
         return context.masks
     return np.ones((len(context.latents), *context.latents.shape[2:]), np.float32)
-
-
-def composites(
-    photos: Sequence[PreparedPhoto], words: str, each: int = 3
-) -> tuple[list[np.ndarray], list[list[str]]]:
-    """The masked subjects on plain colours that the prompt names, so that it owns the
-    background."""
-    names = list(COLOURS)
-    pictures, prompts = [], []
-    for i, photo in enumerate(photos):
-        mask = Image.fromarray((photo.mask * 255).astype(np.uint8), "L").resize(photo.image.size)
-        for j in range(each):
-            name = names[(i * each + j) % len(names)]
-            ground = Image.new("RGB", photo.image.size, COLOURS[name])
-            pictures.append(np.asarray(Image.composite(photo.image.convert("RGB"), ground, mask)))
-            prompts.append([fill(ON_COLOUR.replace("COLOUR", name), words)])
-    return pictures, prompts
 
 
 class Draw(NamedTuple):

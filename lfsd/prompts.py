@@ -133,10 +133,10 @@ def share_out(groups: dict[str, list[str]], count: int, offset: int = 0) -> list
     """`count` prompts for as many trajectories: groups take turns by weight, prompts within them
     too.
 
-    Earlier concepts and the class take two turns for one of the others, because they are what is
-    lost.
+    Every second turn is an earlier concept's, as there are ever more of them, and the class has two
+    turns for one of the others.
     """
-    order = ["earlier", "class", "generic", "earlier", "class", "empty"]
+    order = ["earlier", "class", "earlier", "generic", "earlier", "class", "earlier", "empty"]
     turns = [group for group in order if group in groups]
     taken = dict.fromkeys(groups, offset)
     chosen = []

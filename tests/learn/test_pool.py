@@ -32,7 +32,7 @@ def test_every_prompt_has_its_teacher(teacher: str, trajectory: str) -> None:
         teacher=teacher,  # type: ignore[arg-type]
         trajectory=trajectory,  # type: ignore[arg-type]
         distill_steps=3,
-        pool_size=6,
+        pool_size=8,
         resolution=16,
     )
     base = BaseModel.load(tiny_base("pocket"), device="cpu", precision="float32")
@@ -46,7 +46,7 @@ def test_every_prompt_has_its_teacher(teacher: str, trajectory: str) -> None:
     rng = torch.Generator().manual_seed(1)
     pool = make_pool(adapter, Accelerator(cpu=True), prompts, GROUPS, 0, rng)
 
-    assert len(pool.t) == 6 * 3
+    assert len(pool.t) == 8 * 3
     names = {prompts.names[i] for i in pool.prompt.tolist()}
     assert names == {*prompts.names}
     for latents, t, which, said in zip(*pool, strict=True):

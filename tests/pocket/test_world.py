@@ -57,6 +57,18 @@ def test_captions_name_the_subject_the_tint_and_the_scene(world: World) -> None:
         assert caption.endswith(rows.scene_text[i])
 
 
+def test_some_captions_name_no_scene_and_most_of_those_are_on_white(world: World) -> None:
+    rows = world.rows(800, seed=2, pairs=0.0, tints=0.0, bare=0.25)
+    bare = np.array([text == "" for text in rows.scene_text])
+    assert 0.2 < bare.mean() < 0.3
+    phrases = [phrase for _, spoken, _ in SCENES.values() for phrase in spoken]
+    for caption, without in zip(rows.captions, bare, strict=True):
+        assert any(caption.endswith(phrase) for phrase in phrases) != without
+        assert caption == caption.strip()
+    white = world.scene_of[rows.background] == world.scenes.index("white background")
+    assert white[bare].mean() > 0.6 and white[~bare].mean() < 0.1
+
+
 def test_composites_show_the_subject_and_repeat_by_seed(world: World) -> None:
     rows = world.rows(8, seed=3, pairs=0.0, tints=0.0)
     rows.subject[:] = 0
