@@ -31,7 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     What was chosen is stored with the session."""
 
     # the loop
-    steps: int = 200
+    steps: int = 350
     """Optimiser steps."""
     batch: int = 4
     """Photos per step, over all processes together."""
@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Stable Diffusion's, Muon for a narrower one, which learns a subject in fewer steps with it."""
     lr_adapter: float | None = None
     """Learning rate of the LoRA matrices. None: 2e-4 for a UNet as wide as Stable Diffusion's (320
-    channels at its first level), in proportion more for a narrower one; for Muon three times as
+    channels at its first level), in proportion more for a narrower one; for Muon four times as
     much."""
     lr_token: float = 5e-3
     """Learning rate of the new token's embedding row(s)."""
