@@ -32,7 +32,7 @@ from lfsd.shown import Shown, ShownContexts
 from lfsd.student import Batch, Student
 
 GUARD_AFTER = 3
-MUON_RATE = 4
+MUON_RATE = 4.0
 """What Muon bears of AdamW's learning rate."""
 STUDENT_REFRESH = 25
 
