@@ -31,7 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     What was chosen is stored with the session."""
 
     # the loop
-    steps: int = 350
+    steps: int = 200
     """Optimiser steps."""
     batch: int = 4
     """Photos per step, over all processes together."""
