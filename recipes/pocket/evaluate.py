@@ -144,10 +144,13 @@ def draw(
 
 
 def named(
-    judge: Judge, images: list[Image.Image], asked: list[tuple[str, str, str]]
+    judge: Judge,
+    images: list[Image.Image],
+    asked: list[tuple[str, str, str]],
+    among: list[tuple[str, str, str]] | None = None,
 ) -> tuple[float, float]:
-    """Shares of pictures of which the judge names the right object, and the right scene, among those of `prompts`."""
-    objects, places = sorted(OBJECTS), sorted({p for _, p, _ in prompts()})
+    """Shares of pictures of which the judge names the right object, and the right scene, among all of `among` (or all asked for)."""
+    objects, places = (sorted({row[k] for row in among or asked}) for k in (0, 1))
     seen, width = judge.images(images), judge.subject_dims
     # a word's embedding is its mean over whole captions, as is usual for CLIP: that is what its text encoder learned from
     captions = [f"a photo of {article(o)} {p}" for o in objects for p in places]
@@ -222,7 +225,10 @@ def main() -> None:
     say(figure="picture object top-1", drawn=told, composites=most_told)
     say(figure="picture scene top-1", drawn=placed, composites=most_placed)
     plain = draw(pipeline, bare_prompts(), args.guidance)
-    say(figure="picture object top-1, no scene named", drawn=named(judge, plain, bare_prompts())[0])
+    say(
+        figure="picture object top-1, no scene named",
+        drawn=named(judge, plain, bare_prompts(), asked)[0],
+    )
     if args.sheet:
         contact_sheet(drawn).save(args.sheet)
         contact_sheet(plain).save(args.sheet.with_stem(f"{args.sheet.stem}-plain"))

@@ -45,6 +45,13 @@ def test_objects_and_scenes_are_counted_apart() -> None:
     assert (told, placed) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
 
 
+def test_plain_nouns_are_told_among_those_with_a_scene() -> None:
+    judge, images = judged(["a cat in the snow", "a dog on a beach"])
+    plain = [("cat", "", "a photo of a cat"), ("cat", "", "a photo of a cat")]
+    assert evaluate.named(judge, images, plain, ASKED)[0] == 0.5
+    assert {o for o, _, _ in evaluate.bare_prompts()} == set(evaluate.OBJECTS)
+
+
 def test_a_picture_finds_its_own_caption_or_not() -> None:
     right = [prompt for _, _, prompt in ASKED]
     assert evaluate.retrieval(*judged(right), ASKED) == 1.0
