@@ -172,9 +172,8 @@ class World:
             what += " and " + self._name(rng, second, -1)
         forms = STYLES[self.subjects[subject].style]
         phrases = SCENES[self.scenes[scene]][1]
-        where = phrases[rng.integers(len(phrases))]
-        if bare:
-            where = ""
+        phrase = phrases[rng.integers(len(phrases))]
+        where = "" if bare else phrase
         return f"{forms[rng.integers(len(forms))].format(what)} {where}".rstrip(), what, where
 
     def compose(
