@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lfsd.superpixels import F32, Ints, srgb_to_lab
+from lfsd.lab import F32, Ints, srgb_to_lab
 
 REFINE_SIDE = 256
 

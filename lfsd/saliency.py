@@ -1,10 +1,12 @@
 """Where the subject is: a soft mask for each photo of a set that shows one subject.
 
-Boundary connectivity (Zhu et al., CVPR 2014) gives a first guess per photo; colour models shared by
-the whole set then take over (the subject is what comes back from photo to photo, the background is
-what changes), in the manner of GrabCut (Rother et al. 2004) with a random walk in place of the cut.
+A small network (`lfsd/saliency_net.py`) looks at all photos together, then once more at the part of
+each that it found. Colour models shared by the whole set then draw the outline (the subject is what
+comes back from photo to photo, the background is what changes), in the manner of GrabCut (Rother et
+al. 2004) with a random walk in place of the cut.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,17 +14,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lfsd.mask_shapes import blur, components, enclosed, random_walk, sharpen
-from lfsd.superpixels import F32, Regions, geodesic, regions, srgb_to_lab
+from lfsd.crop import choose_crop, rescaled
+from lfsd.lab import F32, Ints, srgb_to_lab
+from lfsd.mask_shapes import components, enclosed, random_walk, sharpen
+from lfsd.saliency_net import log_odds
 
 WORK_SIDE = 128
-ROUNDS = 4
-
-Ints = npt.NDArray[np.int64]
+ROUNDS = 2
+COLOURS = 0.6
+"""How much colours say beside the network."""
 
 
 @dataclass
-class _View:
+class View:
     """One photo at working size: Lab, its colour bins, edge weights, and the mask so far."""
 
     lab: F32
@@ -30,7 +34,6 @@ class _View:
     right: F32  # [h, w-1] how alike horizontal neighbours are, 0..1
     down: F32  # [h-1, w]
     mask: F32
-    fixed: bool  # a cut-out's own alpha: nothing to find out
 
 
 def subject_masks(images: Sequence[Image.Image], alphas: Sequence[F32 | None]) -> list[F32]:
@@ -38,63 +41,68 @@ def subject_masks(images: Sequence[Image.Image], alphas: Sequence[F32 | None]) -
 
     images: RGB photos of one subject. alphas: a cut-out's own transparency, or None.
     """
-    views = [_view(image, alpha) for image, alpha in zip(images, alphas, strict=True)]
+    views = [viewed(image) for image in images]
+    prior = located(images, [view.mask.shape for view in views])
+    own = [
+        None if alpha is None else _resized(alpha, view.mask.shape)
+        for alpha, view in zip(alphas, views, strict=True)
+    ]
+
+    def settle(masks: Sequence[F32]) -> None:
+        for view, mask, alpha in zip(views, masks, own, strict=True):
+            view.mask = mask if alpha is None else alpha
+
+    settle([_chance(odds) for odds in prior])
     for _ in range(ROUNDS):
-        _one_round(views)
-    # The last haze is cut off: what is faint here is background.
-    return [v.mask if v.fixed else np.clip((v.mask - 0.12) / 0.76, 0, 1) for v in views]
+        settle(colour_round(views, prior, COLOURS))
+    settle([without_haze(view.mask) for view in views])
+    return [view.mask for view in views]
 
 
-def _view(image: Image.Image, alpha: F32 | None) -> _View:
+def located(images: Sequence[Image.Image], shapes: Sequence[tuple[int, ...]]) -> list[F32]:
+    """Log odds of "subject" [h, w] from the network: the whole photos, then the parts it found."""
+    whole = [_resized(odds, shape) for odds, shape in zip(log_odds(images), shapes, strict=True)]
+    boxes = [
+        choose_crop(_chance(odds), image.size, 1) for odds, image in zip(whole, images, strict=True)
+    ]
+    parts = log_odds([image.crop(box) for image, box in zip(images, boxes, strict=True)])
+    for odds, part, box, image in zip(whole, parts, boxes, images, strict=True):
+        corners = rescaled(box, image.size, odds.shape[::-1])
+        left, top = (math.floor(corner) for corner in corners[:2])
+        right, bottom = (math.ceil(corner) for corner in corners[2:])
+        inside = odds[top:bottom, left:right]
+        inside += (_resized(part, inside.shape) - inside) / 2
+    return whole
+
+
+def viewed(image: Image.Image) -> View:
+    """An RGB picture at working size, nothing masked in."""
     scale = min(1.0, WORK_SIDE / max(image.size))
     size = (max(2, round(image.width * scale)), max(2, round(image.height * scale)))
     small = image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
     lab = srgb_to_lab(np.asarray(small))
-    if alpha is not None:
-        shrunk = Image.fromarray(alpha).resize(small.size, Image.Resampling.BOX)
-        mask = np.asarray(shrunk, np.float32)
-    else:
-        r = regions(lab)
-        mask = sharpen(enclosed(first_guess(r)[r.labels]))
     right = np.square(np.diff(lab, axis=1)).sum(-1)
     down = np.square(np.diff(lab, axis=0)).sum(-1)
-    spread = 2 * (float(right.mean()) + float(down.mean())) / 2 + 8.0
-    return _View(
-        lab, _bins(lab), np.exp(-right / spread), np.exp(-down / spread), mask, alpha is not None
+    spread = float(right.mean()) + float(down.mean()) + 8.0
+    return View(
+        lab, _bins(lab), np.exp(-right / spread), np.exp(-down / spread), np.zeros(size[::-1], "f4")
     )
 
 
-def first_guess(r: Regions) -> F32:
-    """[n] saliency of each region from background connectivity, contrast and place."""
-    far = geodesic(r)
-    near = np.exp(-np.square(far) / (2 * 10.0**2))
-    span = near @ r.area
-    frame = near @ r.border
-    connectivity = frame / np.sqrt(np.maximum(span, 1e-6)) * 2
-    background = 1 - np.exp(-np.square(connectivity) / 2)
-    gap = np.linalg.norm(r.lab[:, None] - r.lab[None], axis=-1)
-    apart = np.linalg.norm(r.spot[:, None] - r.spot[None], axis=-1)
-    weight = np.exp(-np.square(apart) / (2 * 0.25**2)) * (background * r.area)[None]
-    contrast = (gap * weight).sum(1)
-    contrast = contrast / max(float(contrast.max()), 1e-6)
-    centre = np.exp(-(np.square(r.spot - 0.5) / (2 * 0.3**2)).sum(-1))
-    foreground = contrast * (1 - background) * centre
-    return _settle(r, background, foreground / max(float(foreground.max()), 1e-6))
+def without_haze(mask: F32) -> F32:
+    """The mask with the last haze cut off: what is faint is background."""
+    return np.clip((mask - 0.12) / 0.76, 0, 1)
 
 
-def _settle(r: Regions, background: F32, foreground: F32) -> F32:
-    """Least squares: background pulls to 0, foreground to 1, similar neighbours together."""
-    a, b = r.edges[:, 0], r.edges[:, 1]
-    gap = np.linalg.norm(r.lab[a] - r.lab[b], axis=-1)
-    w = np.exp(-np.square(gap) / (2 * 10.0**2)) + 0.1
-    system = np.diag(background + foreground + 1e-3)
-    np.add.at(system, (a, a), w)
-    np.add.at(system, (b, b), w)
-    np.add.at(system, (a, b), -w)
-    np.add.at(system, (b, a), -w)
-    solved = np.linalg.solve(system, foreground)
-    low, high = float(solved.min()), float(solved.max())
-    return ((solved - low) / max(high - low, 1e-6)).astype(np.float32)
+def _resized(values: F32, shape: tuple[int, ...]) -> F32:
+    size = (shape[1], shape[0])
+    if values.shape == shape:
+        return values.copy()
+    return np.array(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR))
+
+
+def _chance(odds: F32) -> F32:
+    return (1 / (1 + np.exp(-odds))).astype(np.float32)
 
 
 # -- colour models over the whole set ---------------------------------------------------------
@@ -128,21 +136,23 @@ def _shift(cube: npt.NDArray[np.float64], by: int, axis: int) -> npt.NDArray[np.
     )
 
 
-def _one_round(views: list[_View]) -> None:
-    """Colour models from the masks, then masks from the colour models."""
+def colour_round(views: Sequence[View], prior: Sequence[F32], colours: float) -> list[F32]:
+    """Masks from colour models of the views' present masks, beside each view's prior log odds.
+
+    colours: how much the colour models count.
+    """
     own = [_histogram(view.bins, view.mask**2) for view in views]
     trusts = [_compactness(view.mask) ** 3 for view in views]
+    found = []
     for index, view in enumerate(views):
-        if view.fixed:
-            continue
         subject = _shared(own, trusts, index)
         beside = _histogram(view.bins, (1 - view.mask) ** 2)
         around = 0.5 * beside + 0.5 * _histogram(view.bins, _rim(view.mask.shape))
         colour = np.log((subject + FLOOR) / (around + UNSEEN))[view.bins]
-        odds = np.clip(colour, -3, 3) + _place_odds(view.mask)
-        chance = (1 / (1 + np.exp(-odds))).astype(np.float32)
+        chance = _chance(colours * np.clip(colour, -3, 3) + prior[index])
         mask = sharpen(enclosed(random_walk(chance, view.right, view.down)))
-        view.mask = _keep_main(mask, chance)
+        found.append(_keep_main(mask, chance))
+    return found
 
 
 def _shared(own: Sequence[F32], trusts: Sequence[float], index: int) -> F32:
@@ -164,7 +174,7 @@ def _shared(own: Sequence[F32], trusts: Sequence[float], index: int) -> F32:
 def _compactness(mask: F32) -> float:
     """How far a mask looks like one thing, in 0..1: filled like an ellipse and off the frame."""
     height, width = mask.shape
-    yy, xx = _grid(mask.shape)
+    yy, xx = grid(mask.shape)
     weight = mask * mask + 1e-6
     total = float(weight.sum())
     y, x = float((weight * yy).sum()) / total, float((weight * xx).sum()) / total
@@ -174,7 +184,7 @@ def _compactness(mask: F32) -> float:
     return max(0.05, min(1.0, fill / (2 * np.pi * spread)) * (1 - rim))
 
 
-def _grid(shape: tuple[int, ...]) -> tuple[F32, F32]:
+def grid(shape: tuple[int, ...]) -> tuple[F32, F32]:
     """Row and column of every pixel's centre, in 0..1."""
     height, width = shape
     yy, xx = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -190,32 +200,12 @@ def _rim(shape: tuple[int, ...]) -> F32:
     return rim
 
 
-def _place_odds(mask: F32) -> F32:
-    """Log odds of being subject by place: near the mask so far, round its middle, off the frame."""
-    yy, xx = _grid(mask.shape)
-    prior = np.exp(-(np.square(yy - 0.5) + np.square(xx - 0.5)) / (2 * 0.35**2))
-    weight = mask * mask * prior + 1e-6
-    total = float(weight.sum())
-    y, x = float((weight * yy).sum()) / total, float((weight * xx).sum()) / total
-    var_y = float((weight * np.square(yy - y)).sum()) / total + 0.05**2
-    var_x = float((weight * np.square(xx - x)).sum()) / total + 0.05**2
-    off = np.square(yy - y) / var_y + np.square(xx - x) / var_x  # 4 = rim of a filled ellipse
-    near = _logit(0.02 + 0.96 * blur(mask, 4))
-    frame = np.zeros_like(mask)
-    frame[:3], frame[:, :3], frame[:, -3:] = 1.0, 1.0, 1.0
-    return 0.7 * near - 0.8 * np.clip(off - 4, 0, 12) - 0.8 * frame
-
-
-def _logit(p: F32) -> F32:
-    return np.log(p / (1 - p))
-
-
 def _keep_main(mask: F32, chance: F32) -> F32:
     """Fade the pieces that are small, unlike the subject or off the middle beside the best one."""
     labels, count = components(mask > 0.5)
     if count < 2:
         return mask
-    yy, xx = _grid(mask.shape)
+    yy, xx = grid(mask.shape)
     prior = np.exp(-(np.square(yy - 0.5) + np.square(xx - 0.5)) / (2 * 0.3**2))
     worth = mask * prior * np.square(chance)
     score = np.bincount(labels.ravel(), worth.ravel(), minlength=count + 1)

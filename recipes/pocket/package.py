@@ -1,5 +1,7 @@
 """Stage 7, `package`: checkpoints -> a folder in the Stable Diffusion layout, float16 safetensors.
 
+The saliency network, which belongs to no base, goes beside its code if there is a checkpoint of it.
+
     python -m recipes.pocket.package --work WORK [--out lfsd/bases/pocket] [--unpack]
 
 `--unpack` goes the other way: the packaged weights become checkpoints, from which every stage trains on.
@@ -18,6 +20,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
+from lfsd.saliency_net import WEIGHTS as SALIENCY
 from recipes.pocket import models
 from recipes.pocket.training import load_into
 
@@ -95,8 +98,12 @@ def main() -> None:
     torch.set_grad_enabled(False)
     if args.unpack:
         unpack(args.work, args.out)
+        shutil.copyfile(SALIENCY, args.work / "checkpoints/saliency.safetensors")
         return
     print(f"{package(args.work, args.out):.1f} MB in {args.out}")
+    saliency = args.work / "checkpoints/saliency.safetensors"
+    if saliency.exists():
+        shutil.copyfile(saliency, SALIENCY)
 
 
 if __name__ == "__main__":

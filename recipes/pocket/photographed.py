@@ -1,6 +1,6 @@
 """Photographed animals and things, cut out of whole pictures: Debian's `gcompris-qt-data` holds them in Qt's resource files.
 
-The cutting is lfsd's own (`lfsd.saliency`), picture by picture; those that it cut badly are not listed here.
+The cutting is ours (`recipes.pocket.cutting`), picture by picture; those that it cut badly are not listed here.
 """
 
 import io
@@ -9,10 +9,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from lfsd.saliency import subject_masks
+from recipes.pocket.cutting import cut_out
 
 #: resource file -> {stem of a picture in it: what it shows}
 PICTURES: dict[str, dict[str, str]] = {
@@ -79,13 +78,3 @@ def photographed(root: Path) -> Iterator[tuple[str, str, Image.Image]]:
             if stem in wanted and Path(name).suffix in (".webp", ".jpg"):
                 with Image.open(io.BytesIO(content)) as picture:
                     yield f"{file}-{stem}", wanted[stem], cut_out(picture.convert("RGB"))
-
-
-def cut_out(picture: Image.Image) -> Image.Image:
-    """The picture with everything but its subject transparent."""
-    picture.thumbnail((640, 640))
-    (mask,) = subject_masks([picture], [None])
-    alpha = Image.fromarray((mask * 255).round().astype(np.uint8))
-    cut = picture.copy()
-    cut.putalpha(alpha.resize(picture.size, Image.Resampling.BICUBIC))
-    return cut
