@@ -104,6 +104,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Lift photos taken in the dark, so that the subject is learned as it looks in daylight."""
 
     # the diffusion loss
+    timesteps: Literal["uniform", "shapes"] = "shapes"
+    """Where in the schedule photos are noised to: anywhere, or half of them in 0.4 to 0.9 of it,
+    where shapes are decided."""
     guidance_dropout: float = 0.1
     """Chance that a photo is seen under the empty prompt."""
     flip: float = 0.0

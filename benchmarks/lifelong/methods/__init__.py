@@ -48,6 +48,7 @@ FIXED = {
     "distill_space": "noise",
     "distill_weight": 1.0,
     "prompts": "plain",
+    "timesteps": "uniform",
     "pool_class": True,
     "pool_earlier": True,
     "pool_generic": False,
