@@ -116,7 +116,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """The console script."""
-    # Threads of torch that wait would otherwise spin, and take the time of those that compute
-    # when the machine has other work too (benchmarks/waiting.py). Read once, as torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(main())
