@@ -112,7 +112,7 @@ def log_odds(images: Sequence[Image.Image]) -> list[F32]:
 
 
 def _load() -> SaliencyNet:
-    """The network in the wheel, on the CPU: some photos take it half a second."""
+    """The network in the wheel, on the CPU."""
     net = SaliencyNet().eval()
     net.load_state_dict({name: weight.float() for name, weight in load_file(WEIGHTS).items()})
     return net
