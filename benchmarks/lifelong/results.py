@@ -13,6 +13,8 @@ from lfsd.errors import UsageError
 
 Line = dict[str, Any]
 BOUND, PLAIN = "separate", "naive"
+CONDITIONS = ("protocol", "photos", "base", "judge", "device", "precision")
+"""What must be the same for runs to stand in one table."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def read_results(out: Path) -> Results:
         if plain_name(folder.parent.name) not in METHODS:
             continue
         about = json.loads(path.read_text(encoding="utf-8"))
-        same = [about[key] for key in ("protocol", "photos", "base", "judge", "device")]
+        same = [about[key] for key in CONDITIONS]
         conditions.add(json.dumps(same, sort_keys=True))
         runs.append(
             Run(
@@ -86,7 +88,7 @@ def read_results(out: Path) -> Results:
     if not any(run.lines for run in runs):
         raise UsageError(f"{out} holds no lines", "python -m benchmarks.lifelong makes them")
     if len(conditions) > 1:
-        raise UsageError(f"the runs in {out} are of several protocols, bases or judges")
+        raise UsageError(f"the runs in {out} are of several protocols, bases, judges or precisions")
     return Results(runs)
 
 

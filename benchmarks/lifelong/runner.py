@@ -73,6 +73,7 @@ class Bench:
             "base": self.base.ref.sha256,
             "judge": self.judge.fingerprint,
             "device": self.base.device.type,
+            "precision": str(self.base.dtype).removeprefix("torch."),
             "settings": settings.to_dict(),
             "weight": method.weight,
             "trained_as": method.trained_as,

@@ -10,7 +10,14 @@ from benchmarks.lifelong.chart import COLOURS, line_chart, ticks
 from benchmarks.lifelong.journal import Journal
 from benchmarks.lifelong.report import main, write_report
 
-ABOUT = {"protocol": {"lessons": [1, 2]}, "photos": {}, "base": "b", "judge": "j", "device": "cpu"}
+ABOUT = {
+    "protocol": {"lessons": [1, 2]},
+    "photos": {},
+    "base": "b",
+    "judge": "j",
+    "device": "cpu",
+    "precision": "float32",
+}
 
 
 def line(number: int, fidelity: list[float], change: float, seconds: float) -> dict[str, object]:
