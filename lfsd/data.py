@@ -6,13 +6,13 @@ Each draw has its own generator, seeded by (seed, token, purpose, step). So a re
 no stored generator, and several processes draw the same global batch and each take their share.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from lfsd.base import BaseModel
@@ -21,13 +21,8 @@ from lfsd.context import ConceptContext
 from lfsd.masks import attention_masks, loss_weights, saliency_masks
 from lfsd.photos import PreparedPhoto
 from lfsd.prompts import concept_words, training_prompts
+from lfsd.randomness import seeded
 from lfsd.settings import Settings
-
-
-def seeded(*key: object) -> torch.Generator:
-    """A CPU generator that depends on nothing but `key`."""
-    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,8 @@ def encode_photos(
     pictures = [np.asarray(photo.image.convert("RGB")) for photo in photos]
     prompts = [training_prompts(token, class_noun, p.caption, settings.prompts) for p in photos]
     if settings.composites:
-        more, their_prompts = composites(photos, concept_words(token, class_noun))
+        cutouts = [(photo.image, photo.mask) for photo in photos]
+        more, their_prompts = composites(cutouts, concept_words(token, class_noun))
         pictures, prompts = pictures + more, prompts + their_prompts
     latents = _encode(base, pictures)
     mirrored = _encode(base, [p[:, ::-1] for p in pictures]) if settings.flip else latents
@@ -98,9 +94,10 @@ def _encode(base: BaseModel, pictures: Sequence[np.ndarray], batch: int = 8) -> 
 
 
 def with_replay(
-    data: PhotoLatents, contexts: Sequence[ConceptContext], settings: Settings
+    base: BaseModel, data: PhotoLatents, contexts: Sequence[ConceptContext], settings: Settings
 ) -> PhotoLatents:
-    """`data` with earlier concepts' vision contexts as its last views, under their own prompts.
+    """`data` with earlier concepts' vision contexts as its last views, under their own prompts:
+    the contexts, then their subjects on plain colours.
 
     Contexts of another resolution are left out: one forward holds latents of one size.
     """
@@ -113,15 +110,37 @@ def with_replay(
     if settings.subject_mask != "off":
         masks = [m for c in contexts for m in _masks(c)]
         weights = loss_weights(torch.from_numpy(np.stack(masks)), settings.mask_floor).to(device)
-    named = [training_prompts(c.token, c.class_noun, None, settings.prompts) for c in contexts]
+    prompts: list[list[str]] = []
+    for c in contexts:
+        named = training_prompts(c.token, c.class_noun, None, settings.prompts)
+        prompts += [named] * len(c.latents)
+    cut = [c for c in contexts if c.masks is not None]
+    if settings.composites and cut:
+        more, their_prompts = _cut_out(base, cut)
+        latents, prompts = torch.cat([latents, more]), prompts + their_prompts
+        weights = torch.cat([weights, torch.ones_like(more[:, 0])])
     return PhotoLatents(
         torch.cat([data.latents, torch.stack([latents, latents.flip(-1)], 1)]),
         torch.cat([data.weights, torch.stack([weights, weights.flip(-1)], 1)]),
-        [*data.prompts, *(p for c, p in zip(contexts, named, strict=True) for _ in c.latents)],
+        [*data.prompts, *prompts],
         data.photos,
         data.masks,
         replayed=len(latents),
     )
+
+
+def _cut_out(base: BaseModel, contexts: Sequence[ConceptContext]) -> tuple[Tensor, list[list[str]]]:
+    """Latents of the contexts' subjects on one plain colour each, and their prompts."""
+    pictures: list[np.ndarray] = []
+    prompts: list[list[str]] = []
+    for c in contexts:
+        decoded = base.decode(torch.from_numpy(c.latents).to(base.device))
+        cutouts = [(Image.fromarray(p), m) for p, m in zip(decoded, _masks(c), strict=True)]
+        # counted from the number of concepts, so that every session shows other colours
+        first, words = len(contexts) + len(pictures), concept_words(c.token, c.class_noun)
+        more, named = composites(cutouts, words, each=1, first=first)
+        pictures, prompts = pictures + more, prompts + named
+    return _encode(base, pictures), prompts
 
 
 def _masks(context: ConceptContext) -> np.ndarray:

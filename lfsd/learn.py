@@ -65,11 +65,13 @@ def learn_session(
     adapter.trainable(True)
     if settings.gradient_checkpointing:
         base.unet.enable_gradient_checkpointing()
-    rows = insert_token(base, subject.token, subject.class_noun, settings.token_rows)
+    rows = insert_token(
+        base, subject.token, subject.class_noun, settings.token_rows, settings.token_init
+    )
     try:
         data = encode_photos(base, photos, subject.token, subject.class_noun, settings)
         if settings.replay:
-            data = with_replay(data, subject.contexts, settings)
+            data = with_replay(base, data, subject.contexts, settings)
         session = loop(base, adapter, subject, data, rows, settings, accelerator, on_event)
         about = session_about(base, subject, photos, settings, parent)
         if resume and work_dir is not None:

@@ -19,7 +19,7 @@ from lfsd import checkpoint as saved
 from lfsd.adapter import FULL_WIDTH, Adapter, Guard, fitted, width
 from lfsd.base import BaseModel
 from lfsd.context import ConceptContext
-from lfsd.data import Draw, PhotoLatents, draw_batch, draw_pool, draw_replay, seeded
+from lfsd.data import Draw, PhotoLatents, draw_batch, draw_pool, draw_replay
 from lfsd.distill import Pool, kd_loss
 from lfsd.errors import InterruptedLearning, LfsdError, ResourceError
 from lfsd.events import Checkpoint, Event, EventCallback, Notice, Preview, Stage, Step, ignore
@@ -27,6 +27,7 @@ from lfsd.muon import Muon
 from lfsd.pool import encode_prompts
 from lfsd.pool import make_pool as teacher_pool
 from lfsd.prompts import distillation_prompts
+from lfsd.randomness import seeded
 from lfsd.settings import Settings
 from lfsd.shown import Shown, ShownContexts
 from lfsd.student import Batch, Student
@@ -34,6 +35,8 @@ from lfsd.student import Batch, Student
 GUARD_AFTER = 3
 MUON_RATE = 4.0
 """What Muon bears of AdamW's learning rate."""
+FULL_TEXT_WIDTH = 768
+"""Width of Stable Diffusion's text encoder."""
 STUDENT_REFRESH = 25
 
 
@@ -45,6 +48,12 @@ def usual_rate(base: BaseModel, optimizer: str | None) -> float:
     Diffusion's. Muon's steps, which no direction dominates, may be larger.
     """
     return 2e-4 * max(1.0, FULL_WIDTH / width(base)) * (MUON_RATE if optimizer == "muon" else 1)
+
+
+def usual_token_rate(base: BaseModel) -> float:
+    """The token rows' learning rate when the settings name none: as `usual_rate`, by the width of
+    the (narrowest) text encoder."""
+    return 5e-3 * max(1.0, FULL_TEXT_WIDTH / min(t.weight.shape[1] for t in base.token_tables))
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,10 @@ class Loop:
         )
         if self.batch != s.batch:
             self.tell(Notice(f"batch {self.batch} instead of {s.batch}, to share among {world}"))
-        self.rates = (s.lr_adapter or usual_rate(self.base, s.optimizer), s.lr_token)
+        self.rates = (
+            s.lr_adapter or usual_rate(self.base, s.optimizer),
+            usual_token_rate(self.base) if s.lr_token is None else s.lr_token,
+        )
         groups = [
             {
                 "params": self.adapter.parameters(),
@@ -148,7 +160,7 @@ class Loop:
             loss_dm, loss_kd = self._safe_step()
             self.step += 1
             if self.step - first == GUARD_AFTER or self.step == s.steps:
-                self.guard.check(rows_move=s.lr_token > 0)
+                self.guard.check(rows_move=self.rates[1] > 0)
             rate = (self.step - first) / (time.perf_counter() - began)
             loss = loss_dm + s.distill_weight * loss_kd
             left = (s.steps - self.step) / rate

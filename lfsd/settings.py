@@ -8,6 +8,7 @@ from lfsd.errors import UsageError
 
 Trajectory = Literal["teacher", "student"]
 Mask = Literal["off", "saliency", "attention"]
+TokenInit = Literal["noise", "noun"]
 TARGETS = frozenset({"attn1", "attn2", "ff", "resnet"})
 
 
@@ -44,8 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Learning rate of the LoRA matrices. None: 2e-4 for a UNet as wide as Stable Diffusion's (320
     channels at its first level), in proportion more for a narrower one; for Muon four times as
     much."""
-    lr_token: float = 5e-3
-    """Learning rate of the new token's embedding row(s)."""
+    lr_token: float | None = None
+    """Learning rate of the new token's embedding row(s). None: 5e-3 for a text encoder as wide as
+    Stable Diffusion's (768), in proportion more for a narrower one."""
     lr_schedule: Literal["constant", "cosine"] = "cosine"
     """What follows the warm-up; cosine ends at a tenth."""
     warmup: int = 10
@@ -116,6 +118,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Only "a photo of a V1 cat", or several templates."""
     token_rows: int = 1
     """Embedding rows per text encoder that the token stands for."""
+    token_init: TokenInit = "noise"
+    """Where they begin: as a word that nobody uses, or at the class noun, from which distillation
+    then holds them back."""
     subject_mask: Mask = "saliency"
     """Weight L_DM by where the subject is: saliency of the photo, or cross-attention of its class
     noun."""
@@ -182,7 +187,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "context_strength": self.context_strength >= 0,
             "context_fraction": 0 <= self.context_fraction <= 1,
             "lr_adapter": self.lr_adapter is None or self.lr_adapter > 0,
-            "lr_token": self.lr_token >= 0,
+            "lr_token": self.lr_token is None or self.lr_token >= 0,
         }
         for name, good in checks.items():
             if not good:

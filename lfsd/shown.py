@@ -14,7 +14,8 @@ from torch import Tensor
 from lfsd.attention import ContextWeights
 from lfsd.base import BaseModel
 from lfsd.context import ConceptContext, context_weights
-from lfsd.data import Draw, PhotoLatents, seeded
+from lfsd.data import Draw, PhotoLatents
+from lfsd.randomness import seeded
 from lfsd.settings import Settings
 
 

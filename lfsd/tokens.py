@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from lfsd.errors import UsageError
+from lfsd.randomness import seeded
+from lfsd.settings import TokenInit
 from lfsd.words import check_name
 
 if TYPE_CHECKING:
@@ -98,20 +100,25 @@ def noun_embedding(base: "BaseModel", class_noun: str) -> list[Tensor]:
 
 
 def insert_token(
-    base: "BaseModel", token: str, class_noun: str, rows: int = 1
+    base: "BaseModel", token: str, class_noun: str, rows: int = 1, init: TokenInit = "noise"
 ) -> list[nn.Parameter]:
-    """Add `token` with `rows` rows per encoder, each begun at the class noun; returns them,
-    trainable.
+    """Add `token` with `rows` rows per encoder; returns them, trainable.
 
-    Further rows of the same token start with a little fixed noise, or they would stay equal for
-    ever.
+    "noise" begins them as the table's own rows are spread, the same ones whenever this token is
+    added. "noun" begins each at the class noun, all but the first with a little fixed noise, or
+    they would stay equal for ever.
     """
     start = []
-    for mean in noun_embedding(base, class_noun):
-        noise = torch.randn(rows, len(mean), generator=torch.Generator().manual_seed(rows))
-        noise[0] = 0
-        spread = 0.1 * mean.std().cpu()
-        start.append((mean.cpu() + spread * noise).numpy())
+    for mean, table in zip(noun_embedding(base, class_noun), base.token_tables, strict=True):
+        mean, words = mean.cpu(), table.weight.float().cpu()
+        if init == "noise":
+            noise = torch.randn(rows, len(mean), generator=seeded("token", token, len(start)))
+            begun = words.mean(0) + words.std(0) * noise
+        else:
+            noise = torch.randn(rows, len(mean), generator=torch.Generator().manual_seed(rows))
+            noise[0] = 0
+            begun = mean + 0.1 * mean.std() * noise
+        start.append(begun.numpy())
     restore_token(base, token, start)
     return [table.rows[token].requires_grad_(True) for table in base.token_tables]
 

@@ -1,9 +1,10 @@
 """Tables, plots and contact sheets of a benchmark's folder.
 
-    python -m benchmarks.lifelong.report DIR
+    python -m benchmarks.lifelong.report DIR [--to FOLDER]
 
-Writes DIR/report.md and, in DIR/report/, the pictures it shows. Figures are means over seeds, with
-their standard deviation. A run that has not come to its end is named and left out of the tables.
+Writes report.md and, in report/, the pictures it shows, into DIR or another folder. Figures are
+means over seeds, with their standard deviation. A run that has not come to its end is named and
+left out of the tables. There are contact sheets where DIR holds the runs' pictures.
 """
 
 import argparse
@@ -124,8 +125,13 @@ def by_session(
 
 
 def contact_sheet(results: Results, methods: Sequence[str], photos: Path) -> Image.Image | None:
-    """A row per concept: a photo, then each method's pictures of its first seed."""
+    """A row per concept: a photo, then each method's pictures of its first seed.
+
+    None without pictures: lines alone make a report as well.
+    """
     runs = [some[0] for some in map(results.of, methods) if some]
+    if not all(folder.is_dir() for folder in [photos, *(r.folder / "pictures" for r in runs)]):
+        return None
     tokens = [line["token"] for line in runs[0].lines] if runs else []
     rows = []
     for token in tokens:
@@ -154,21 +160,20 @@ def _fitted(image: Image.Image) -> Image.Image:
     return image.convert("RGB").resize((width, CELL), Image.Resampling.LANCZOS)
 
 
-def write_report(out: Path) -> Path:
-    """Make report.md and its pictures."""
-    results = read_results(out)
+def write_report(out: Path, to: Path | None = None) -> Path:
+    """Make report.md and its pictures from the runs in `out`, in `to` or there."""
+    results, to = read_results(out), to or out
     ablated = [method.name for method in ABLATIONS]
     groups = {
         "Methods": [m for m in results.methods if m not in ablated],
         "Ablations": ["ours", *(m for m in results.methods if m in ablated)],
     }
-    pictures = out / "report"
-    pictures.mkdir(exist_ok=True)
+    (to / "report").mkdir(parents=True, exist_ok=True)
     parts = [f"# {out.name}", _runs(results)]
     for title, methods in groups.items():
         if any(results.of(m) for m in methods if m != "ours" or title == "Methods"):
-            parts += _group(results, title, methods, out)
-    path = out / "report.md"
+            parts += _group(results, title, methods, out / "photos", to)
+    path = to / "report.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
 
@@ -184,7 +189,9 @@ def _runs(results: Results) -> str:
     return "\n".join(rows)
 
 
-def _group(results: Results, title: str, methods: Sequence[str], out: Path) -> list[str]:
+def _group(
+    results: Results, title: str, methods: Sequence[str], photos: Path, to: Path
+) -> list[str]:
     name = title.lower()
     parts = [
         f"## {title}",
@@ -197,11 +204,11 @@ def _group(results: Results, title: str, methods: Sequence[str], out: Path) -> l
         lines = by_session(results, methods, figure)
         if lines:
             place = f"report/{name}-{key}.png"
-            line_chart(label, "session", lines).save(out / place)
+            line_chart(label, "session", lines).save(to / place)
             parts.append(f"![{label}]({place})")
-    sheet = contact_sheet(results, methods, out / "photos")
+    sheet = contact_sheet(results, methods, photos)
     if sheet is not None:
-        sheet.save(out / f"report/{name}-sheet.png")
+        sheet.save(to / f"report/{name}-sheet.png")
         parts.append(f"![Every concept after the last session](report/{name}-sheet.png)")
     return parts
 
@@ -214,8 +221,10 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--to", type=Path, help="where to write; default: the folder itself")
+    args = parser.parse_args(arguments)
     try:
-        print(write_report(parser.parse_args(arguments).folder))
+        print(write_report(args.folder, args.to))
     except LfsdError as error:
         print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
         return 1

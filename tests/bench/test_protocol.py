@@ -12,7 +12,7 @@ from lfsd.errors import UsageError
 from lfsd.settings import Settings
 
 
-@pytest.mark.parametrize("name, count", [("short", 3), ("ten", 10), ("thirty", 30)])
+@pytest.mark.parametrize("name, count", [("short", 3), ("search", 4), ("ten", 10), ("thirty", 30)])
 def test_protocols_are_whole(name: str, count: int) -> None:
     protocol = load_protocol(name)
     assert len(protocol.lessons) == len({lesson.token for lesson in protocol.lessons}) == count
@@ -23,7 +23,7 @@ def test_protocols_are_whole(name: str, count: int) -> None:
     for lesson in protocol.lessons:
         if lesson.source == "sample":
             assert len(list(lesson.folder(None, Path()).glob("*.jpg"))) == 5
-    if count > 3:
+    if count > 4:
         assert len(protocol.seeds) >= 3
 
 

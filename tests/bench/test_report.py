@@ -1,5 +1,6 @@
 """Tables from lines whose figures are known, and the charts."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,19 @@ def test_a_run_cut_short_is_named_and_not_counted(tmp_path: Path) -> None:
     text = write_report(tmp_path).read_text()
     assert "Seeds 0; seed 1 stopped after 1" in text
     assert row(text, "Concepts", "naive")[2] == "0.600", "one seed has no spread"
+
+
+def test_lines_alone_make_a_report_elsewhere(tmp_path: Path) -> None:
+    add_run(tmp_path / "runs", "naive", 0, 0.4)
+    shutil.rmtree(tmp_path / "runs" / "photos")
+    shutil.rmtree(tmp_path / "runs" / "naive/seed-0/pictures")
+    kept = sorted((tmp_path / "runs").rglob("*"))
+    path = write_report(tmp_path / "runs", tmp_path / "elsewhere")
+    assert path == tmp_path / "elsewhere" / "report.md"
+    assert row(path.read_text(), "Concepts", "naive")[2] == "0.600"
+    assert (tmp_path / "elsewhere/report/methods-fidelity.png").is_file()
+    assert "sheet.png" not in path.read_text()
+    assert sorted((tmp_path / "runs").rglob("*")) == kept, "nothing is written beside the runs"
 
 
 def test_runs_of_two_protocols_are_not_mixed(

@@ -103,12 +103,34 @@ def test_token_of_several_rows_takes_as_many_places(pocket: BaseModel) -> None:
 
 
 def test_new_row_is_the_mean_of_the_nouns_pieces(base: BaseModel) -> None:
-    insert_token(base, "V1", "wooden toy")
+    insert_token(base, "V1", "wooden toy", init="noun")
     for table, tokenizer in zip(base.token_tables, base.pristine_tokenizers, strict=True):
         ids = tokenizer("wooden toy", add_special_tokens=False).input_ids
         assert len(ids) == 2
         expected = table.weight[ids].mean(0)
         torch.testing.assert_close(table.rows["V1"][0], expected)
+
+
+def test_new_rows_of_noise_are_spread_as_words_are_and_differ(base: BaseModel) -> None:
+    insert_token(base, "V1", "cat", rows=8)
+    insert_token(base, "V2", "cat", rows=8)
+    first, second = token_rows(base, "V1"), token_rows(base, "V2")
+    for a, b, table in zip(first, second, base.token_tables, strict=True):
+        assert not np.isclose(a, b).any(axis=1).all()
+        apart = np.abs(a[:, None] - a[None]).max(-1)
+        assert apart[np.triu_indices(8, 1)].min() > 0, "rows of a token differ as well"
+        spread = float(table.weight.std())
+        assert np.concatenate([a, b]).std() == pytest.approx(spread, rel=0.25)
+    set_tokens(base, {})
+    insert_token(base, "V1", "dog", rows=8)
+    for a, b in zip(token_rows(base, "V1"), first, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_class_noun_without_a_word_is_refused_however_rows_begin(pocket: BaseModel) -> None:
+    for init in ("noise", "noun"):
+        with pytest.raises(UsageError, match="holds no word"):
+            insert_token(pocket, "V1", " ", init=init)
 
 
 def test_rows_come_back_bit_for_bit_and_only_they_count(base: BaseModel) -> None:

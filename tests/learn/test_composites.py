@@ -1,26 +1,22 @@
 """Subjects on plain colours."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from lfsd.composites import SUBJECT_SHARE, centred, composites
-from lfsd.photos import PreparedPhoto
+from lfsd.composites import SUBJECT_SHARE, Cutout, centred, composites
 from lfsd.prompts import COLOURS
-from tests.learn.photos import disc_photos
 
 SIDE = 64
 
 
-def square_at(left: int, top: int, side: int) -> PreparedPhoto:
+def square_at(left: int, top: int, side: int) -> Cutout:
     """A red square on green, masked."""
     pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
     pixels[:, :] = (0, 200, 0)
     pixels[top : top + side, left : left + side] = (200, 0, 0)
     mask = (pixels[..., 0] > 0).astype(np.float32)
-    return replace(disc_photos(1)[0], image=Image.fromarray(pixels), mask=mask)
+    return Image.fromarray(pixels), mask
 
 
 @pytest.mark.parametrize("place", [(0, 0, 20), (40, 10, 24), (4, 4, 56), (30, 30, 10)])
@@ -33,9 +29,9 @@ def test_the_subject_stands_in_the_middle_at_one_size(place: tuple[int, int, int
     assert picture.getpixel((SIDE // 2, SIDE // 2)) == (200, 0, 0)
 
 
-def test_a_photo_without_a_mask_is_shown_whole() -> None:
-    photo = square_at(10, 10, 30)
-    _, mask = centred(replace(photo, mask=np.zeros((SIDE, SIDE), np.float32)))
+def test_a_picture_without_a_subject_has_none_cut_out() -> None:
+    picture, _ = square_at(10, 10, 30)
+    _, mask = centred((picture, np.zeros((SIDE, SIDE), np.float32)))
     assert not np.asarray(mask).any()
 
 
@@ -47,3 +43,9 @@ def test_prompts_name_the_colour_and_hold_the_words() -> None:
         (name,) = [n for n in COLOURS if f"plain {n} background" in prompt]
         assert tuple(picture[0, 0]) == COLOURS[name]
         assert tuple(picture[SIDE // 2, SIDE // 2]) == (200, 0, 0)
+
+
+def test_colours_begin_where_they_are_told_to() -> None:
+    _, prompts = composites([square_at(0, 0, 20)] * 2, "V1 cat", each=1, first=len(COLOURS) - 1)
+    names = list(COLOURS)
+    assert names[-1] in prompts[0][0] and names[0] in prompts[1][0]

@@ -9,6 +9,7 @@ import torch
 
 from lfsd.adapter import Adapter
 from lfsd.base import BaseModel
+from lfsd.composites import Cutout, composites
 from lfsd.context import ConceptContext
 from lfsd.data import draw_batch, draw_replay, encode_photos, with_replay
 from lfsd.learn import LearnedSession, learn_session
@@ -99,15 +100,16 @@ def test_contexts_are_the_last_views_under_their_own_prompts() -> None:
     base, _, context = prepared("pocket")
     insert_token(base, "V1", "cat")
     data = encode_photos(base, disc_photos(), "V1", "cat", ON)
-    more = with_replay(data, [context], ON)
+    whole = ON.changed(composites=0.0)
+    more = with_replay(base, data, [context], whole)
     assert (more.own, more.replayed, more.photos) == (len(data.latents), 2, data.photos)
     assert np.array_equal(more.latents[-2:, 0].numpy(), context.latents)
     assert torch.equal(more.latents[-2:, 1], more.latents[-2:, 0].flip(-1))
     assert all("V0 dog" in p for view in more.prompts[-2:] for p in view)
     left, right = more.weights[-2:, 0].chunk(2, dim=-1)
     assert right.mean() > 5 * left.mean()
-    assert torch.equal(with_replay(data, [context], ON.changed(subject_mask="off")).weights[-2:],
-                       torch.ones_like(more.weights[-2:]))  # fmt: skip
+    unmasked = with_replay(base, data, [context], whole.changed(subject_mask="off"))
+    assert torch.equal(unmasked.weights[-2:], torch.ones_like(more.weights[-2:]))
     # each draw keeps to its own part
     drawn = [draw_batch(more, ON, ("V1", i), 1000, 4).view for i in range(50)]
     assert torch.cat(drawn).max() < more.own
@@ -115,20 +117,49 @@ def test_contexts_are_the_last_views_under_their_own_prompts() -> None:
     assert set(again.tolist()) == {more.own, more.own + 1}
 
 
+def test_subjects_are_replayed_on_plain_colours_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = []
+
+    def watched(cutouts: list[Cutout], *further: Any, **named: Any) -> Any:
+        cut.extend(cutouts)
+        return composites(cutouts, *further, **named)
+
+    monkeypatch.setattr("lfsd.data.composites", watched)
+    base, _, context = prepared("pocket")
+    insert_token(base, "V1", "cat")
+    data = encode_photos(base, disc_photos(), "V1", "cat", ON)
+    cut.clear()
+    more = with_replay(base, data, [context], ON)
+    decoded = base.decode(torch.from_numpy(context.latents))
+    for (picture, mask), pixels, kept in zip(cut, decoded, context.masks, strict=True):
+        assert np.array_equal(np.asarray(picture), pixels)
+        assert np.array_equal(mask, kept)
+    assert more.replayed == 4 and more.weights[-2:].min() == 1
+    (first,), (second,) = more.prompts[-2:]
+    assert "V0 dog" in first and "background" in first and first != second
+    # with one concept more, other colours
+    again = ConceptContext("V2", "dog", context.latents, context.masks)
+    assert with_replay(base, data, [context, again], ON).prompts[-4:-2] != more.prompts[-2:]
+    # nothing can be cut out without a mask
+    assert with_replay(base, data, [ConceptContext("V0", "dog", context.latents)], ON).replayed == 2
+
+
 def test_contexts_of_another_resolution_are_left_out() -> None:
     base, _, context = prepared("pocket")
     insert_token(base, "V1", "cat")
     data = encode_photos(base, disc_photos(), "V1", "cat", ON)
     smaller = ConceptContext("V0", "dog", context.latents[..., :4, :4])
-    assert with_replay(data, [smaller], ON) is data
-    assert with_replay(data, [smaller, context], ON).replayed == 2
+    assert with_replay(base, data, [smaller], ON) is data
+    assert with_replay(base, data, [smaller, context], ON).replayed == 4
 
 
 def test_what_is_replayed_sees_no_context_of_the_new_subject() -> None:
     base, _, context = prepared("pocket")
     insert_token(base, "V1", "cat")
     settings = ON.changed(context_in_training=True, guidance_dropout=0.0)
-    data = with_replay(encode_photos(base, disc_photos(), "V1", "cat", settings), [context], ON)
+    data = with_replay(
+        base, encode_photos(base, disc_photos(), "V1", "cat", settings), [context], ON
+    )
     shown = ShownContexts(base, data, "V1", "cat", settings)
     draw, seen = shown.draw(draw_batch(data, settings, ("V1", 0), 1000, 3), ("V1", "context", 0))
     again = draw_replay(data, settings, ("V1", "replay", 0), 1000, 2)

@@ -8,7 +8,7 @@ import torch
 
 from lfsd.adapter import ATTENTION, EVERYTHING, fitted
 from lfsd.base import BaseModel
-from lfsd.data import draw_pool, seeded
+from lfsd.data import draw_pool
 from lfsd.errors import UsageError
 from lfsd.loop import usual_rate
 from lfsd.masks import loss_weights
@@ -20,6 +20,7 @@ from lfsd.prompts import (
     share_out,
     training_prompts,
 )
+from lfsd.randomness import seeded
 from lfsd.settings import Settings
 
 

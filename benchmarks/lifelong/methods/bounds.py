@@ -88,11 +88,17 @@ class Joint(Learner):
         return self.settings.changed(steps=self.settings.steps * session.number)
 
     def learn(self, session: Session) -> None:
-        """From the untouched base and rows that begin at their class nouns."""
+        """From the untouched base and rows as they begin."""
         self.adapter.load(None)
         set_tokens(self.base, {})
         for s in self.earlier(session):
-            insert_token(self.base, s.token, s.class_noun, self.settings.token_rows)
+            insert_token(
+                self.base,
+                s.token,
+                s.class_noun,
+                self.settings.token_rows,
+                self.settings.token_init,
+            )
         super().learn(session)
 
     def kept_bytes(self) -> int:

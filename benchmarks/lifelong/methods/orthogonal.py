@@ -13,8 +13,8 @@ from benchmarks.lifelong.methods.learner import Learner
 from benchmarks.lifelong.protocol import Session
 from lfsd.adapter import Adapter
 from lfsd.base import BaseModel
-from lfsd.data import seeded
 from lfsd.loop import Loop
+from lfsd.randomness import seeded
 from lfsd.settings import Settings
 
 A = "lora_A.weight"

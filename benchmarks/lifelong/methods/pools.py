@@ -14,12 +14,12 @@ from torch import Tensor
 
 from benchmarks.lifelong.methods.learner import Learner
 from benchmarks.lifelong.protocol import Session
-from lfsd.data import seeded
 from lfsd.distill import Pool
 from lfsd.generate import make_images
 from lfsd.learn import LearnedSession
 from lfsd.loop import Loop
 from lfsd.prompts import TRAINING, fill, training_prompts
+from lfsd.randomness import seeded
 from lfsd.sampler import Sampling
 from lfsd.settings import Settings
 
