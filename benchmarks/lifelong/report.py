@@ -163,19 +163,34 @@ def _fitted(image: Image.Image) -> Image.Image:
 def write_report(out: Path, to: Path | None = None) -> Path:
     """Make report.md and its pictures from the runs in `out`, in `to` or there."""
     results, to = read_results(out), to or out
-    ablated = [method.name for method in ABLATIONS]
-    groups = {
-        "Methods": [m for m in results.methods if m not in ablated],
-        "Ablations": ["ours", *(m for m in results.methods if m in ablated)],
-    }
     (to / "report").mkdir(parents=True, exist_ok=True)
     parts = [f"# {out.name}", _runs(results)]
-    for title, methods in groups.items():
-        if any(results.of(m) for m in methods if m != "ours" or title == "Methods"):
-            parts += _group(results, title, methods, out / "photos", to)
+    for title, methods in groups(results).items():
+        parts += _group(results, title, methods, out / "photos", to)
     path = to / "report.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
+
+
+def groups(results: Results) -> dict[str, list[str]]:
+    """Heading -> methods with a whole run, ablations beside what they are ablations of."""
+    ablated = [method.name for method in ABLATIONS]
+    whole = [m for m in results.methods if results.of(m)]
+    found = {"Methods": [m for m in whole if m not in ablated]}
+    if any(m in ablated for m in whole):
+        found["Ablations"] = [m for m in whole if m == "ours" or m in ablated]
+    return found
+
+
+def tables(results: Results, methods: Sequence[str]) -> dict[str, str]:
+    """Heading -> Markdown table."""
+    columns = {
+        "Concepts": KEPT,
+        "Class nouns": CLASSES,
+        "Costs of a session": COSTS,
+        f"Forgetting as a share of {PLAIN}'s": SHARES,
+    }
+    return {heading: table(results, methods, some) for heading, some in columns.items()}
 
 
 def _runs(results: Results) -> str:
@@ -193,13 +208,8 @@ def _group(
     results: Results, title: str, methods: Sequence[str], photos: Path, to: Path
 ) -> list[str]:
     name = title.lower()
-    parts = [
-        f"## {title}",
-        f"### Concepts\n\n{table(results, methods, KEPT)}",
-        f"### Class nouns\n\n{table(results, methods, CLASSES)}",
-        f"### Costs of a session\n\n{table(results, methods, COSTS)}",
-        f"### Forgetting as a share of {PLAIN}'s\n\n{table(results, methods, SHARES)}",
-    ]
+    parts = [f"## {title}"]
+    parts += [f"### {heading}\n\n{text}" for heading, text in tables(results, methods).items()]
     for key, label, figure in PLOTS:
         lines = by_session(results, methods, figure)
         if lines:
