@@ -99,7 +99,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # replay
     replay: int = 1
     """Rows per step, over all processes together, that show earlier concepts' vision contexts again
-    under their own prompts, so that a concept goes on being learned; 0 for none."""
+    under their own prompts, as they are and (with `composites`) cut out, so that a concept goes on
+    being learned; 0 for none."""
 
     # the photos
     brighten: bool = True
