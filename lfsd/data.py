@@ -114,9 +114,8 @@ def with_replay(
     for c in contexts:
         named = training_prompts(c.token, c.class_noun, None, settings.prompts)
         prompts += [named] * len(c.latents)
-    cut = [c for c in contexts if c.masks is not None]
-    if settings.composites and cut:
-        more, their_prompts = _cut_out(base, cut)
+    if settings.composites and (parted := [c for c in contexts if _parts(c)]):
+        more, their_prompts = _cut_out(base, parted)
         latents, prompts = torch.cat([latents, more]), prompts + their_prompts
         weights = torch.cat([weights, torch.ones_like(more[:, 0])])
     return PhotoLatents(
@@ -127,6 +126,13 @@ def with_replay(
         data.masks,
         replayed=len(latents),
     )
+
+
+def _parts(context: ConceptContext) -> bool:
+    """Whether each of its masks shows something and hides something."""
+    if context.masks is None:
+        return False
+    return all(m.max() > 0.5 > m.min() for m in context.masks)
 
 
 def _cut_out(base: BaseModel, contexts: Sequence[ConceptContext]) -> tuple[Tensor, list[list[str]]]:

@@ -179,7 +179,7 @@ def groups(results: Results) -> dict[str, list[str]]:
     found = {"Methods": [m for m in whole if m not in ablated]}
     if any(m in ablated for m in whole):
         found["Ablations"] = [m for m in whole if m == "ours" or m in ablated]
-    return found
+    return {heading: methods for heading, methods in found.items() if methods}
 
 
 def tables(results: Results, methods: Sequence[str]) -> dict[str, str]:

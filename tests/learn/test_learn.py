@@ -13,7 +13,7 @@ from lfsd.errors import InterruptedLearning, LfsdError, NotFoundError, UsageErro
 from lfsd.events import Checkpoint, Event, Notice, Step
 from lfsd.learn import LearnedSession, learn_session
 from lfsd.loop import Loop, Subject
-from lfsd.settings import Settings
+from lfsd.settings import Settings, TokenInit
 from lfsd.tokens import insert_token
 from tests.learn.photos import disc_photos
 from tests.tiny import LAYOUTS, tiny_base
@@ -73,6 +73,14 @@ def test_every_layout_learns(layout: str) -> None:
     for encoder, before in zip(base.text_encoders, text, strict=True):
         assert all(torch.equal(encoder.state_dict()[k], v) for k, v in before.items())
     assert all(torch.equal(a, b) for a, b in zip(earlier, kept, strict=True))
+
+
+@pytest.mark.parametrize("init", ["noise", "noun"])
+def test_rows_begin_where_the_settings_say(init: TokenInit) -> None:
+    base = fresh("pocket")[0]
+    begun = [row.detach().numpy() for row in insert_token(base, "V1", "cat", init=init)]
+    done = learn(settings=QUICK.changed(steps=1, token_init=init, lr_token=0.0))
+    assert all(np.array_equal(a, b) for a, b in zip(done.rows, begun, strict=True))
 
 
 def test_photos_are_fitted() -> None:

@@ -140,8 +140,11 @@ def test_subjects_are_replayed_on_plain_colours_too(monkeypatch: pytest.MonkeyPa
     # with one concept more, other colours
     again = ConceptContext("V2", "dog", context.latents, context.masks)
     assert with_replay(base, data, [context, again], ON).prompts[-4:-2] != more.prompts[-2:]
-    # nothing can be cut out without a mask
-    assert with_replay(base, data, [ConceptContext("V0", "dog", context.latents)], ON).replayed == 2
+    # nothing can be cut out without a mask, or by one that shows all or nothing
+    ones = np.ones_like(context.masks)
+    for masks in (None, ones, 0 * ones):
+        useless = ConceptContext("V0", "dog", context.latents, masks)
+        assert with_replay(base, data, [useless], ON).replayed == 2
 
 
 def test_contexts_of_another_resolution_are_left_out() -> None:

@@ -10,7 +10,7 @@ from lfsd.adapter import ATTENTION, EVERYTHING, fitted
 from lfsd.base import BaseModel
 from lfsd.data import draw_pool
 from lfsd.errors import UsageError
-from lfsd.loop import usual_rate
+from lfsd.loop import usual_rate, usual_token_rate
 from lfsd.masks import loss_weights
 from lfsd.prompts import (
     article,
@@ -109,6 +109,15 @@ def test_a_narrow_unet_learns_at_a_higher_rate(
     config = SimpleNamespace(block_out_channels=(width, 2 * width))
     base = SimpleNamespace(unet=SimpleNamespace(config=config))
     assert usual_rate(cast(BaseModel, base), optimizer) == pytest.approx(times * rate)
+
+
+@pytest.mark.parametrize(
+    ("widths", "rate"), [((768,), 5e-3), ((768, 1280), 5e-3), ((192,), 2e-2), ((1024, 384), 1e-2)]
+)
+def test_token_rows_learn_faster_in_a_narrow_encoder(widths: tuple[int, ...], rate: float) -> None:
+    tables = [SimpleNamespace(weight=torch.empty(2, width)) for width in widths]
+    base = cast(BaseModel, SimpleNamespace(token_tables=tables))
+    assert usual_token_rate(base) == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(("width", "targets"), [(320, ATTENTION), (32, EVERYTHING)])
