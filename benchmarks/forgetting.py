@@ -27,7 +27,7 @@ METHODS = {
     "DFKD": {"replay": 0, "distill_batch": 2},
     "DFKD + replay": {},
     "previous teaches all": {"teacher": "previous"},
-    "student's trajectory": {"trajectory": "student"},
+    "student's trajectory": {"trajectory": "student", "pool_size": 8},
 }
 """Settings changed. The third is lfsd's default; all but naive have two rows of a step for what is
 not to be forgotten. The last two, run when asked for, are the teacher as the paper has it, and the

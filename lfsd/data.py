@@ -195,9 +195,7 @@ def _drawn(
     view: Tensor, data: PhotoLatents, settings: Settings, rng: torch.Generator, timesteps: int
 ) -> Draw:
     size = len(view)
-    place = (torch.rand(1, generator=rng) + torch.arange(size) / size) % 1
-    if settings.timesteps == "shapes":
-        place = _at_shapes(place)
+    place = places(size, settings, rng)
     shape = (size, *data.latents.shape[2:])
     return Draw(
         view,
@@ -207,6 +205,12 @@ def _drawn(
         torch.rand(size, generator=rng) < settings.guidance_dropout,
         torch.randint(1 << 16, (size,), generator=rng),
     )
+
+
+def places(size: int, settings: Settings, rng: torch.Generator) -> Tensor:
+    """`size` shares 0..1 of the schedule, one from each stratum of what `timesteps` prefers."""
+    place = (torch.rand(1, generator=rng) + torch.arange(size) / size) % 1
+    return _at_shapes(place) if settings.timesteps == "shapes" else place
 
 
 def _at_shapes(place: Tensor) -> Tensor:

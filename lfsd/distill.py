@@ -129,14 +129,18 @@ def fill_pool(
     kind: str,
     generator: torch.Generator,
     *,
+    keep: Tensor | None = None,
     trajectory: Literal["teacher", "student"] = "teacher",
     batch: int = 16,
     device: torch.device | str = "cpu",
 ) -> Pool:
-    """Walk one trajectory for each prompt in `which`, `batch` at a time, and keep every point.
+    """Walk one trajectory for each prompt in `which`, `batch` at a time.
 
-    `shape` is a latent's [C,h,w]; the pool holds len(which) * len(schedule.timesteps) entries.
+    `shape` is a latent's [C,h,w]. `keep` [len(which),n] says which places of the schedule to keep
+    of each, the noisiest being 0; without it all are kept. The pool holds as many entries.
     """
+    if keep is None:
+        keep = torch.arange(len(schedule.timesteps)).expand(len(which), -1)
     parts: list[Pool] = []
     for begin in range(0, len(which), batch):
         prompts = torch.tensor(which[begin : begin + batch])
@@ -146,7 +150,14 @@ def fill_pool(
             return lambda latents, t: model(latents, t, prompts)
 
         follow = speak(student) if student is not None and trajectory == "student" else None
-        for point in dfkd(speak(teacher), follow, z, schedule, kind, generator, trajectory):
-            places = torch.full((len(prompts),), point.t)
-            parts.append(Pool(point.latents, places, prompts, point.teacher))
+        points = list(dfkd(speak(teacher), follow, z, schedule, kind, generator, trajectory))
+        places = keep[begin : begin + batch].T
+        row = torch.arange(len(prompts)).expand_as(places)
+        walked = Pool(
+            torch.stack([p.latents for p in points]),
+            torch.tensor([p.t for p in points])[:, None].expand(-1, len(prompts)),
+            prompts.expand(len(points), -1),
+            torch.stack([p.teacher for p in points]),
+        )
+        parts.append(Pool(*(field[places, row].flatten(0, 1) for field in walked)))
     return Pool(*(torch.cat(field) for field in zip(*parts, strict=True)))

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from lfsd import checkpoint as saved
-from lfsd.adapter import FULL_WIDTH, Adapter, Guard, fitted, width
+from lfsd.adapter import FULL_WIDTH, TEACHER, Adapter, Guard, fitted, width
 from lfsd.base import BaseModel
 from lfsd.context import ConceptContext
 from lfsd.data import Draw, PhotoLatents, draw_batch, draw_pool, draw_replay
@@ -132,7 +132,27 @@ class Loop:
 
     def make_pool(self, number: int, rng: torch.Generator) -> Pool:
         """The session's `number`th pool: latents, and the predictions to make of them."""
-        return teacher_pool(self.adapter, self.accelerator, self.prompts, self.groups, number, rng)
+        return teacher_pool(
+            self.adapter,
+            self.accelerator,
+            self.prompts,
+            self.groups,
+            self.pool_entries,
+            number,
+            rng,
+        )
+
+    @property
+    def refresh_every(self) -> int:
+        """Steps that one pool serves."""
+        s = self.settings
+        usual = STUDENT_REFRESH if s.trajectory == "student" else s.steps
+        return s.pool_refresh or usual
+
+    @property
+    def pool_entries(self) -> int:
+        """Entries that these steps see."""
+        return self.refresh_every * self.settings.grad_accumulation * self.kd_batch
 
     def penalty(self) -> Tensor | None:
         """What every step adds to the loss beside L_DM and L_KD: here nothing."""
@@ -210,6 +230,8 @@ class Loop:
                     trained = [*self.adapter.parameters(), *self.rows]
                     self.accelerator.clip_grad_norm_(trained, s.max_grad_norm)
                 self.optimizer.step()
+                if self.accelerator.sync_gradients:
+                    self._back_to_start()
                 self.optimizer.zero_grad(set_to_none=True)
         if self.accelerator.num_processes > 1:
             both = torch.tensor(sums, device=self.base.device)
@@ -222,6 +244,14 @@ class Loop:
         for name, value in zip(("dm", "kd"), sums, strict=True):
             self.losses[name].append(value)
         return sums[0], sums[1]
+
+    @torch.no_grad()
+    def _back_to_start(self) -> None:
+        """L2-SP: a share of the way to the teacher, which is the adapter as the session began."""
+        share = self.settings.l2_sp * self.optimizer.param_groups[0]["lr"] / self.rates[0]
+        if share:
+            start = self.adapter.parameters(TEACHER)
+            torch._foreach_lerp_(self.adapter.parameters(), start, share)
 
     def _losses(self, micro: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(L_DM, L_KD) of one micro step in `chunks` forwards whose sum is the whole's mean.
@@ -293,11 +323,10 @@ class Loop:
         if not self.kd_batch:
             return
         s = self.settings
-        every = s.pool_refresh or (STUDENT_REFRESH if s.trajectory == "student" else 0)
-        if self.pool is not None and not (every and self.step % every == 0):
+        if self.pool is not None and self.step % self.refresh_every:
             return
         began = time.perf_counter()
-        number = self.step // every if every else 0
+        number = self.step // self.refresh_every
         rng = seeded(s.seed, *self.key, "pool", number)
         if self.step == 0:
             self.tell(Stage("teacher"))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lfsd.adapter import TEACHER, Adapter
 from lfsd.base import BaseModel, TextStates
+from lfsd.data import places
 from lfsd.distill import Pool, PredictFor, ddpm_schedule, fill_pool
 from lfsd.prompts import share_out
 
@@ -35,11 +36,15 @@ def make_pool(
     accelerator: Accelerator,
     prompts: Prompts,
     groups: dict[str, list[str]],
+    entries: int,
     refresh: int,
     rng: torch.Generator,
 ) -> Pool:
-    """The pool of one refresh: each process walks its share of the trajectories, then all have
-    all."""
+    """The pool of one refresh, of which `entries` will be used: each process walks its share of
+    the trajectories, then all have all.
+
+    Many trajectories and few points of each tell more of the teacher than few in full.
+    """
     base, settings = adapter.base, adapter.settings
     world, rank = accelerator.num_processes, accelerator.process_index
     count = -(-settings.pool_size // world) * world
@@ -54,7 +59,7 @@ def make_pool(
     replayed = {prompts.names.index(p) for p in groups.get("earlier", ())}
     with torch.no_grad():
         parts = [
-            _walk(base, adapter, stand, predict, taught, rng)
+            _walk(base, adapter, stand, predict, taught, -(-entries // count), rng)
             for stand, taught in _teachers(adapter, which, replayed)
             if taught
         ]
@@ -90,10 +95,15 @@ def _walk(
     stand: Stand,
     predict: PredictFor,
     which: list[int],
+    points: int,
     rng: torch.Generator,
 ) -> Pool:
     settings = adapter.settings
     side = base.resolution_of(settings.resolution) // base.vae_scale
+    keep = None
+    if points < settings.distill_steps:
+        share = torch.stack([places(points, settings, rng) for _ in which])
+        keep = ((1 - share) * settings.distill_steps).long().clamp(max=settings.distill_steps - 1)
 
     def teacher(z: Tensor, t: int, prompt: Tensor) -> Tensor:
         with stand():
@@ -109,6 +119,7 @@ def _walk(
             ddpm_schedule(base, settings.distill_steps),
             base.prediction_type,
             rng,
+            keep=keep,
             trajectory=settings.trajectory,
             batch=16 if side <= 32 else 4,
             device=base.device,

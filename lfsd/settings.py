@@ -54,6 +54,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Steps of linear warm-up."""
     weight_decay: float = 0.0
     """AdamW decay of the LoRA matrices (never of token rows)."""
+    l2_sp: float = 0.04
+    """Share of the way back to where the session began that the LoRA matrices go in every step, in
+    proportion to the learning rate's schedule (L2-SP, arXiv 1802.01483, decoupled as AdamW's decay
+    is). What the photos do not keep asking for is let go of, and earlier concepts keep it."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this global norm; 0 turns it off."""
     seed: int = 0
@@ -88,9 +92,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Distil prompts of earlier concepts (data-free replay)."""
     pool_empty: bool = True
     """Distil the empty prompt, which classifier-free guidance relies on."""
-    pool_size: int = 8
-    """Trajectories in the pool; each gives `distill_steps` pairs of latent and teacher
-    prediction."""
+    pool_size: int = 24
+    """Trajectories in the pool. Of each as many of its `distill_steps` points are kept as the steps
+    will use, where `timesteps` says."""
     pool_refresh: int = 0
     """Make the pool anew every so many steps. 0: once per session, and every 25 steps when the
     student's
@@ -108,8 +112,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # the diffusion loss
     timesteps: Literal["uniform", "shapes"] = "shapes"
-    """Where in the schedule photos are noised to: anywhere, or half of them in 0.4 to 0.9 of it,
-    where shapes are decided."""
+    """Where in the schedule photos are noised to, and where the teachers are listened to: anywhere,
+    or half of the time in 0.4 to 0.9 of it, where shapes are decided."""
     guidance_dropout: float = 0.1
     """Chance that a photo is seen under the empty prompt."""
     flip: float = 0.0
@@ -176,6 +180,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "distill_batch": self.distill_batch >= 1,
             "distill_weight": self.distill_weight >= 0,
             "pool_size": self.pool_size >= 1,
+            "l2_sp": 0 <= self.l2_sp <= 1,
             "replay": self.replay >= 0,
             "token_rows": 1 <= self.token_rows <= 8,
             "contexts": self.contexts >= 0,

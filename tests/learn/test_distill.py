@@ -6,7 +6,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from lfsd.distill import Schedule, clean_and_noise, ddpm_step, dfkd, fill_pool, kd_loss
+from lfsd.distill import Pool, Schedule, clean_and_noise, ddpm_step, dfkd, fill_pool, kd_loss
 
 KINDS = ("epsilon", "v_prediction", "sample")
 
@@ -101,6 +101,25 @@ def test_pool_holds_what_the_unpooled_walk_sees() -> None:
         dfkd(lambda x, t: asked(x, t, torch.tensor([1, 2])), None, z, schedule(), "epsilon", rng)
     )
     assert torch.equal(pool.latents[:50], torch.cat([p.latents for p in first]))
+
+
+def test_pool_keeps_the_places_it_is_told() -> None:
+    def asked(z: Tensor, t: int, prompts: Tensor) -> Tensor:
+        return teacher(z, t) * prompts.view(-1, 1, 1, 1)
+
+    def pool(keep: Tensor | None) -> Pool:
+        rng = torch.Generator().manual_seed(5)
+        shape = (4, 8, 8)
+        return fill_pool(
+            asked, None, [1, 2, 3], shape, schedule(), "epsilon", rng, batch=2, keep=keep
+        )
+
+    whole, some = pool(None), pool(torch.tensor([[0, 7], [24, 3], [9, 9]]))
+    of = {1: (0, 7), 2: (24, 3), 3: (9, 9)}
+    for prompt, places in of.items():
+        mine, all_mine = some.prompt == prompt, whole.prompt == prompt
+        for kept, walked in zip(some, whole, strict=True):
+            assert torch.equal(kept[mine], walked[all_mine][list(places)])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -108,6 +108,20 @@ def test_distillation_holds_the_student_near_its_teacher() -> None:
     assert drift(settings) < 0.5 * drift(settings.changed(distill=False))
 
 
+def test_l2_sp_goes_a_share_of_the_way_back_to_the_start() -> None:
+    def moved(l2_sp: float) -> dict[str, np.ndarray]:
+        settings = QUICK.changed(steps=1, warmup=10, l2_sp=l2_sp)
+        begun = fresh("pocket", settings)[1].state()
+        done = learn(settings=settings).adapter
+        return {key: done[key] - begun[key] for key in begun}
+
+    free, held = moved(0.0), moved(0.5)
+    assert any(change.any() for change in free.values())
+    # the first of ten steps of warm-up has a tenth of the rate
+    for key, change in free.items():
+        np.testing.assert_allclose(held[key], 0.95 * change, rtol=1e-3, atol=1e-7)
+
+
 def test_same_seed_same_bits_other_seed_other_bits() -> None:
     first = learn()
     assert same(first, learn())

@@ -27,8 +27,8 @@ class Method:
     weight: float | None = None
 
 
-PLAIN = {"icgen": "off", "distill": False, "replay": 0}
-"""LoRA as everybody trains it: no distillation, no contexts."""
+PLAIN = {"icgen": "off", "distill": False, "replay": 0, "l2_sp": 0.0}
+"""LoRA as everybody trains it: no distillation, no contexts, nothing that holds it back."""
 POOLED = {
     "icgen": "off",
     "distill": True,
@@ -38,6 +38,7 @@ POOLED = {
     "pool_refresh": 0,
     "distill_batch": 2,
     "replay": 0,
+    "l2_sp": 0.0,
 }
 """Without contexts, with another pool than lfsd's, made once per session: as many rows of a step as
 lfsd has for distillation and replay together."""
@@ -57,6 +58,7 @@ FIXED = {
     "context_in_training": False,
     "distill_batch": 2,
     "replay": 0,
+    "l2_sp": 0.0,
 }
 """What arXiv 2411.05544 fixes, and the plainest choice where abstract and captions leave one."""
 
@@ -80,7 +82,7 @@ ABLATIONS = (
     Method(
         "icgen",
         "naive drawn with contexts",
-        changes={"icgen": "attend", "distill": False, "replay": 0},
+        changes={**PLAIN, "icgen": "attend"},
         trained_as="naive",
     ),
     Method(
@@ -88,13 +90,19 @@ ABLATIONS = (
         "ours, distillation in the place of replay",
         changes={"replay": 0, "distill_batch": 2},
     ),
+    Method("no-l2-sp", "ours, free to go anywhere", changes={"l2_sp": 0.0}),
     Method("teacher-base", "ours, taught by the untouched base", changes={"teacher": "base"}),
     Method(
         "teacher-previous",
         "ours, taught by the previous session's model alone",
         changes={"teacher": "previous"},
     ),
-    Method("path-student", "ours along the student's paths", changes={"trajectory": "student"}),
+    Method(
+        "path-student",
+        "ours along the student's paths",
+        # a pool for every 25 steps, so together as many trajectories or more
+        changes={"trajectory": "student", "pool_size": 8},
+    ),
     Method(
         "pool-class",
         "ours, only the class noun in the pool",

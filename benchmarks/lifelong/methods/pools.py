@@ -51,8 +51,7 @@ class NoisedLoop(Loop):
 
     def make_pool(self, number: int, rng: torch.Generator) -> Pool:
         """As many entries as the session's steps use: latent, t, prompt, noise drawn anew."""
-        base, sources = self.base, self.sources()
-        size = self.settings.steps * self.settings.grad_accumulation * self.kd_batch
+        base, sources, size = self.base, self.sources(), self.pool_entries
         latents = torch.cat([part.latents for part in sources]).to(base.device)
         names = [part.prompts for part in sources for _ in part.latents]
         which = torch.randint(len(latents), (size,), generator=rng)
