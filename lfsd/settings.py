@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Steps of linear warm-up."""
     weight_decay: float = 0.0
     """AdamW decay of the LoRA matrices (never of token rows)."""
-    l2_sp: float = 0.04
+    l2_sp: float = 0.005
     """Share of the way back to where the session began that the LoRA matrices go in every step, in
     proportion to the learning rate's schedule (L2-SP, arXiv 1802.01483, decoupled as AdamW's decay
     is). What the photos do not keep asking for is let go of, and earlier concepts keep it."""
