@@ -31,7 +31,7 @@ METHODS = {
 }
 """Settings changed. The third is lfsd's default; all but naive have two rows of a step for what is
 not to be forgotten. The last two, run when asked for, are the teacher as the paper has it, and the
-paper's ablation (Fig. 5)."""
+paper's ablation (Fig. 5), which makes a pool for every 25 steps and so needs a smaller one."""
 ABLATIONS = ("previous teaches all", "student's trajectory")
 PROMPTS = ("a photo of a {} {}", "a photo of a {} {} on a beach")
 
