@@ -90,13 +90,13 @@ def _kilobytes(value: float | None) -> float | None:
 
 def table(results: Results, methods: Sequence[str], columns: Sequence[Column]) -> str:
     """A Markdown table, a row per method that has come to its end."""
-    head = ["method", *(heading for heading, _, _ in columns)]
-    rows = [head, ["---", *("---:" for _ in columns)]]
+    head = ["method", "seeds", *(heading for heading, _, _ in columns)]
+    rows = [head, ["---", "---:", *("---:" for _ in columns)]]
     for method in methods:
         runs = results.of(method)
         if runs:
             cells = [_cell([figure(results, run) for run in runs], f) for _, f, figure in columns]
-            rows.append([method, *cells])
+            rows.append([method, str(len(runs)), *cells])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

@@ -56,10 +56,13 @@ def add_run(
         Image.new("RGB", (32, 32), "olive").save(out / "photos" / f"V{number}.png")
 
 
-def row(text: str, section: str, method: str) -> list[str]:
+def row(text: str, section: str, method: str) -> dict[str, str]:
+    """Heading -> cell."""
     part = text.split(f"### {section}", 1)[1].split("###", 1)[0]
+    head = next(x for x in part.splitlines() if x.startswith("| method |"))
     (found,) = [x for x in part.splitlines() if x.startswith(f"| {method} |")]
-    return [cell.strip() for cell in found.strip("|").split("|")]
+    cells = [[cell.strip() for cell in some.strip("|").split("|")] for some in (head, found)]
+    return dict(zip(*cells, strict=True))
 
 
 def test_figures_are_means_with_their_spread(tmp_path: Path) -> None:
@@ -69,16 +72,21 @@ def test_figures_are_means_with_their_spread(tmp_path: Path) -> None:
         add_run(tmp_path, "ours", seed, 0.7, change=-0.05)
     text = write_report(tmp_path).read_text()
     naive = row(text, "Concepts", "naive")
-    assert naive[1] == "0.800 ± 0.000"
+    assert naive["seeds"] == "2"
+    assert naive["when learned"] == "0.800 ± 0.000"
     # (0.4 + 0.8) / 2 and (0.6 + 0.8) / 2, and as shares of 0.8
-    assert naive[2] == "0.650 ± 0.071"
-    assert naive[3] == "81.2% ± 8.8%"
-    assert naive[4] == "100.0% ± 0.0%"
-    assert naive[5] == "0.200 ± 0.000"
-    assert row(text, "Class nouns", "ours")[5] == "50.0% ± 0.0%"
-    assert row(text, "Forgetting as a share of naive's", "ours")[1] == "25.0% ± 0.0%"
+    assert naive["at the end"] == "0.650 ± 0.071"
+    assert naive["of separate"] == "81.2% ± 8.8%"
+    assert naive["plasticity"] == "100.0% ± 0.0%"
+    assert naive["PCF lost"] == "0.200 ± 0.000"
+    assert row(text, "Class nouns", "ours")["of the base's"] == "50.0% ± 0.0%"
+    assert row(text, "Forgetting as a share of naive's", "ours")["PCF lost"] == "25.0% ± 0.0%"
     costs = row(text, "Costs of a session", "ours")
-    assert costs[1] == "15.0 ± 0.0" and costs[4] == "5.0 ± 0.0" and costs[6] == "2.00 ± 0.00"
+    assert (
+        costs["seconds"] == "15.0 ± 0.0"
+        and costs["KB a concept"] == "5.0 ± 0.0"
+        and costs["late/early CPU"] == "2.00 ± 0.00"
+    )
 
 
 def test_a_run_cut_short_is_named_and_not_counted(tmp_path: Path) -> None:
@@ -86,7 +94,7 @@ def test_a_run_cut_short_is_named_and_not_counted(tmp_path: Path) -> None:
     add_run(tmp_path, "naive", 1, 0.6, sessions=1)
     text = write_report(tmp_path).read_text()
     assert "Seeds 0; seed 1 stopped after 1" in text
-    assert row(text, "Concepts", "naive")[2] == "0.600", "one seed has no spread"
+    assert row(text, "Concepts", "naive")["at the end"] == "0.600", "one seed has no spread"
 
 
 def test_lines_alone_make_a_report_elsewhere(tmp_path: Path) -> None:
@@ -96,7 +104,7 @@ def test_lines_alone_make_a_report_elsewhere(tmp_path: Path) -> None:
     kept = sorted((tmp_path / "runs").rglob("*"))
     path = write_report(tmp_path / "runs", tmp_path / "elsewhere")
     assert path == tmp_path / "elsewhere" / "report.md"
-    assert row(path.read_text(), "Concepts", "naive")[2] == "0.600"
+    assert row(path.read_text(), "Concepts", "naive")["at the end"] == "0.600"
     assert (tmp_path / "elsewhere/report/methods-fidelity.png").is_file()
     assert "sheet.png" not in path.read_text()
     assert sorted((tmp_path / "runs").rglob("*")) == kept, "nothing is written beside the runs"
