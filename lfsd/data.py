@@ -8,6 +8,7 @@ no stored generator, and several processes draw the same global batch and each t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,10 @@ from lfsd.photos import PreparedPhoto
 from lfsd.prompts import concept_words, training_prompts
 from lfsd.randomness import seeded
 from lfsd.settings import Settings
+
+CUT_OUT = 16
+"""Concepts whose contexts are cut out for a session, others each time: cutting out is decoding and
+encoding, and a session costs the same however many concepts there are."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class PhotoLatents:
     photos: int
     masks: np.ndarray | None
     replayed: int = 0
+    """The last views, which show earlier concepts' contexts."""
+    cut_out: int = 0
+    """The last of these, which show their subjects on plain colours."""
 
     @property
     def own(self) -> int:
@@ -114,8 +122,12 @@ def with_replay(
     for c in contexts:
         named = training_prompts(c.token, c.class_noun, None, settings.prompts)
         prompts += [named] * len(c.latents)
-    if settings.composites and (parted := [c for c in contexts if _parts(c)]):
-        more, their_prompts = _cut_out(base, parted)
+    whole, parted = len(latents), [c for c in contexts if _parts(c)]
+    if settings.composites and parted:
+        if len(parted) > CUT_OUT:
+            parted = Random(f"{settings.seed}/{len(contexts)}").sample(parted, CUT_OUT)
+        # colours are counted from the number of concepts, so that every session shows others
+        more, their_prompts = _cut_out(base, parted, first=len(contexts))
         latents, prompts = torch.cat([latents, more]), prompts + their_prompts
         weights = torch.cat([weights, torch.ones_like(more[:, 0])])
     return PhotoLatents(
@@ -125,6 +137,7 @@ def with_replay(
         data.photos,
         data.masks,
         replayed=len(latents),
+        cut_out=len(latents) - whole,
     )
 
 
@@ -135,16 +148,18 @@ def _parts(context: ConceptContext) -> bool:
     return all(m.max() > 0.5 > m.min() for m in context.masks)
 
 
-def _cut_out(base: BaseModel, contexts: Sequence[ConceptContext]) -> tuple[Tensor, list[list[str]]]:
-    """Latents of the contexts' subjects on one plain colour each, and their prompts."""
+def _cut_out(
+    base: BaseModel, contexts: Sequence[ConceptContext], first: int
+) -> tuple[Tensor, list[list[str]]]:
+    """Latents of the contexts' subjects on one plain colour each, from the `first` colour on, and
+    their prompts."""
     pictures: list[np.ndarray] = []
     prompts: list[list[str]] = []
     for c in contexts:
         decoded = base.decode(torch.from_numpy(c.latents).to(base.device))
         cutouts = [(Image.fromarray(p), m) for p, m in zip(decoded, _masks(c), strict=True)]
-        # counted from the number of concepts, so that every session shows other colours
-        first, words = len(contexts) + len(pictures), concept_words(c.token, c.class_noun)
-        more, named = composites(cutouts, words, each=1, first=first)
+        words = concept_words(c.token, c.class_noun)
+        more, named = composites(cutouts, words, each=1, first=first + len(pictures))
         pictures, prompts = pictures + more, prompts + named
     return _encode(base, pictures), prompts
 
@@ -185,9 +200,13 @@ def draw_batch(
 def draw_replay(
     data: PhotoLatents, settings: Settings, key: Sequence[object], timesteps: int, size: int
 ) -> Draw:
-    """As `draw_batch`, of what is replayed."""
+    """As `draw_batch`, of what is replayed: contexts as they are and cut out by turns of a coin."""
     rng = seeded(settings.seed, *key)
-    view = data.own + torch.randint(data.replayed, (size,), generator=rng)
+    whole = data.replayed - data.cut_out
+    view = torch.randint(whole * (2 if data.cut_out else 1), (size,), generator=rng)
+    if data.cut_out:
+        view = torch.where(view < whole, view, whole + (view - whole) % data.cut_out)
+    view = data.own + view
     return _drawn(view, data, settings, rng, timesteps)
 
 

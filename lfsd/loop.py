@@ -24,7 +24,7 @@ from lfsd.distill import Pool, kd_loss
 from lfsd.errors import InterruptedLearning, LfsdError, ResourceError
 from lfsd.events import Checkpoint, Event, EventCallback, Notice, Preview, Stage, Step, ignore
 from lfsd.muon import Muon
-from lfsd.pool import encode_prompts
+from lfsd.pool import encode_prompts, trajectories
 from lfsd.pool import make_pool as teacher_pool
 from lfsd.prompts import distillation_prompts
 from lfsd.randomness import seeded
@@ -127,8 +127,14 @@ class Loop:
             self.on_event(event)
 
     def pool_prompts(self) -> dict[str, list[str]]:
-        """Group -> prompts of the pool, whose text states do not change within the session."""
-        return distillation_prompts(self.subject.class_noun, self.subject.earlier, self.settings)
+        """Group -> prompts of the pool, whose text states do not change within the session.
+
+        Of each as many as the session's pools can reach, however many concepts there are.
+        """
+        s = self.settings
+        groups = distillation_prompts(self.subject.class_noun, self.subject.earlier, s)
+        reach = trajectories(s, self.accelerator) * -(-s.steps // self.refresh_every)
+        return {group: prompts[:reach] for group, prompts in groups.items()}
 
     def make_pool(self, number: int, rng: torch.Generator) -> Pool:
         """The session's `number`th pool: latents, and the predictions to make of them."""

@@ -15,6 +15,7 @@ from lfsd.base import BaseModel, TextStates
 from lfsd.data import places
 from lfsd.distill import Pool, PredictFor, ddpm_schedule, fill_pool
 from lfsd.prompts import share_out
+from lfsd.settings import Settings
 
 
 class Prompts(NamedTuple):
@@ -47,7 +48,7 @@ def make_pool(
     """
     base, settings = adapter.base, adapter.settings
     world, rank = accelerator.num_processes, accelerator.process_index
-    count = -(-settings.pool_size // world) * world
+    count = trajectories(settings, accelerator)
     # later pools go on where the last one stopped in each group's prompts
     chosen = share_out(groups, count, offset=refresh * (count // 2))
     which = [prompts.names.index(p) for p in chosen][rank::world]
@@ -67,6 +68,12 @@ def make_pool(
     if world == 1:
         return pool
     return Pool(*(gather(field.to(base.device)) for field in pool))
+
+
+def trajectories(settings: Settings, accelerator: Accelerator) -> int:
+    """How many a pool has: `pool_size`, and no fewer for every process to walk as many."""
+    world = accelerator.num_processes
+    return -(-settings.pool_size // world) * world
 
 
 Stand = Callable[[], AbstractContextManager[None]]

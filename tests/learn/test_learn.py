@@ -13,6 +13,8 @@ from lfsd.errors import InterruptedLearning, LfsdError, NotFoundError, UsageErro
 from lfsd.events import Checkpoint, Event, Notice, Step
 from lfsd.learn import LearnedSession, learn_session
 from lfsd.loop import Loop, Subject
+from lfsd.pool import Prompts, encode_prompts
+from lfsd.prompts import distillation_prompts
 from lfsd.settings import Settings, TokenInit
 from lfsd.tokens import insert_token
 from tests.learn.photos import disc_photos
@@ -143,6 +145,38 @@ def test_resumed_session_is_the_uninterrupted_one(tmp_path: Path, trajectory: st
     resumed = learn(settings=settings, work_dir=tmp_path, resume=True)
     assert same(whole, resumed)
     assert whole.losses == resumed.losses
+
+
+class Whole(Loop):
+    """A loop that encodes every prompt there is."""
+
+    def pool_prompts(self) -> dict[str, list[str]]:
+        return distillation_prompts(self.subject.class_noun, self.subject.earlier, self.settings)
+
+
+@pytest.mark.parametrize("refresh", [0, 3])
+def test_prompts_that_no_pool_can_reach_are_not_encoded(
+    refresh: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = []
+
+    def watched(base: BaseModel, names: list[str]) -> Prompts:
+        encoded.append(len(set(names)))
+        return encode_prompts(base, names)
+
+    monkeypatch.setattr("lfsd.loop.encode_prompts", watched)
+    settings = QUICK.changed(pool_refresh=refresh, pool_size=4)
+    subject = Subject("V1", "cat", [(f"W{i}", "dog") for i in range(30)])
+
+    def learned(loop: type[Loop]) -> LearnedSession:
+        base, adapter = fresh("pocket", settings)
+        for token, noun in subject.earlier:
+            insert_token(base, token, noun)[0].requires_grad_(False)
+        return learn_session(base, adapter, subject, disc_photos(), settings, loop=loop)
+
+    assert same(learned(Loop), learned(Whole))
+    few, every = encoded
+    assert every > 300 and few <= 1 + 3 * 4 * (3 if refresh else 1)
 
 
 def test_checkpoint_of_another_session_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Earlier concepts' contexts shown again: they are learned on, and nothing else takes part."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,14 @@ from lfsd.adapter import Adapter
 from lfsd.base import BaseModel
 from lfsd.composites import Cutout, composites
 from lfsd.context import ConceptContext
-from lfsd.data import draw_batch, draw_replay, encode_photos, with_replay
+from lfsd.data import (
+    CUT_OUT,
+    PhotoLatents,
+    draw_batch,
+    draw_replay,
+    encode_photos,
+    with_replay,
+)
 from lfsd.learn import LearnedSession, learn_session
 from lfsd.loop import Loop, Subject
 from lfsd.settings import Settings
@@ -145,6 +153,32 @@ def test_subjects_are_replayed_on_plain_colours_too(monkeypatch: pytest.MonkeyPa
     for masks in (None, ones, 0 * ones):
         useless = ConceptContext("V0", "dog", context.latents, masks)
         assert with_replay(base, data, [useless], ON).replayed == 2
+
+
+def test_however_many_concepts_there_are_as_many_are_cut_out() -> None:
+    base, _, context = prepared("pocket")
+    insert_token(base, "V1", "cat")
+    data = encode_photos(base, disc_photos(), "V1", "cat", ON)
+
+    def replayed(count: int) -> PhotoLatents:
+        known = [replace(context, token=f"W{i}") for i in range(count)]
+        return with_replay(base, data, known, ON)
+
+    few, many, more = (replayed(count) for count in (CUT_OUT, CUT_OUT + 4, CUT_OUT + 5))
+    assert (few.replayed, few.cut_out) == (4 * CUT_OUT, 2 * CUT_OUT)
+    assert (many.replayed, many.cut_out) == (4 * CUT_OUT + 8, 2 * CUT_OUT)
+
+    def subjects(views: PhotoLatents) -> list[str]:
+        return [prompts[0].split()[4] for prompts in views.prompts[-views.cut_out :]]
+
+    assert subjects(few) == [f"W{i}" for i in range(CUT_OUT) for _ in range(2)]
+    assert len(set(subjects(many))) == CUT_OUT, "nobody twice"
+    assert set(subjects(many)) != set(subjects(more)), "others the next time"
+    # all are replayed as they are, and cut out ones are half of what is drawn
+    drawn = torch.cat([draw_replay(many, ON, ("V1", i), 1000, 8).view for i in range(400)])
+    assert set(drawn.tolist()) == set(range(many.own, len(many.latents)))
+    cut = drawn >= len(many.latents) - many.cut_out
+    assert abs(float(cut.float().mean()) - 0.5) < 0.03
 
 
 def test_contexts_of_another_resolution_are_left_out() -> None:
