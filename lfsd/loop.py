@@ -24,7 +24,7 @@ from lfsd.distill import Pool, kd_loss
 from lfsd.errors import InterruptedLearning, LfsdError, ResourceError
 from lfsd.events import Checkpoint, Event, EventCallback, Notice, Preview, Stage, Step, ignore
 from lfsd.muon import Muon
-from lfsd.pool import encode_prompts, trajectories
+from lfsd.pool import encode_prompts, taught_by_base, trajectories
 from lfsd.pool import make_pool as teacher_pool
 from lfsd.prompts import distillation_prompts
 from lfsd.randomness import seeded
@@ -95,6 +95,9 @@ class Loop:
         self.groups = self.pool_prompts()
         every = [""] + [p for group in self.groups.values() for p in group]
         self.prompts = encode_prompts(self.base, every)
+        by_base = taught_by_base(self.prompts, self.groups, s.teacher)
+        shares = [s.base_share if its else 1.0 for its in by_base]
+        self.shares = torch.tensor(shares, device=self.base.device)
         self.shown = ShownContexts(self.base, self.data, token, noun, s)
         world = self.accelerator.num_processes
         pooled = s.distill_batch if s.distill and s.distill_weight else 0
@@ -311,7 +314,8 @@ class Loop:
         if kd_text is not None:
             a = base.alphas_cumprod[t[count:]]
             space = self.settings.distill_space
-            kd = kd_loss(pred[count:], pool.teacher, a, base.prediction_type, space).mean()
+            each = kd_loss(pred[count:], pool.teacher, a, base.prediction_type, space)
+            kd = (each * self.shares[pool.prompt]).mean()
         return dm, kd
 
     # beside the step

@@ -15,7 +15,7 @@ from lfsd.base import BaseModel, TextStates
 from lfsd.data import places
 from lfsd.distill import Pool, PredictFor, ddpm_schedule, fill_pool
 from lfsd.prompts import share_out
-from lfsd.settings import Settings
+from lfsd.settings import Settings, Teacher
 
 
 class Prompts(NamedTuple):
@@ -52,16 +52,20 @@ def make_pool(
     # later pools go on where the last one stopped in each group's prompts
     chosen = share_out(groups, count, offset=refresh * (count // 2))
     which = [prompts.names.index(p) for p in chosen][rank::world]
+    by_base = taught_by_base(prompts, groups, settings.teacher)
 
     def predict(z: Tensor, t: int, prompt: Tensor) -> Tensor:
         return base.predict(z, t, prompts.states[prompt.to(base.device)])
 
     rng.manual_seed((rng.initial_seed() + rank) % 2**63)
-    replayed = {prompts.names.index(p) for p in groups.get("earlier", ())}
+    walks = [
+        (_as_previous(adapter), [p for p in which if not by_base[p]]),
+        (adapter.as_base, [p for p in which if by_base[p]]),
+    ]
     with torch.no_grad():
         parts = [
             _walk(base, adapter, stand, predict, taught, -(-entries // count), rng)
-            for stand, taught in _teachers(adapter, which, replayed)
+            for stand, taught in walks
             if taught
         ]
     pool = Pool(*(torch.cat(field) for field in zip(*parts, strict=True)))
@@ -80,20 +84,19 @@ Stand = Callable[[], AbstractContextManager[None]]
 """Within it the UNet predicts as somebody."""
 
 
-def _teachers(
-    adapter: Adapter, which: Sequence[int], replayed: set[int]
-) -> list[tuple[Stand, list[int]]]:
-    """Who teaches which prompts; `replayed` are earlier concepts', which the base never saw."""
+def taught_by_base(prompts: Prompts, groups: dict[str, list[str]], teacher: Teacher) -> list[bool]:
+    """Of every prompt whether the base teaches it: with both teachers all but earlier concepts',
+    which the base never saw."""
+    earlier = set(groups.get("earlier", ())) if teacher == "both" else set()
+    return [teacher != "previous" and name not in earlier for name in prompts.names]
+
+
+def _as_previous(adapter: Adapter) -> Stand:
     base, settings = adapter.base, adapter.settings
-    previous: Stand = adapter.as_teacher
     if base.dtype == torch.float32 and settings.trajectory == "teacher":
         # LoRA added into the weights is the fastest teacher; rounding to half would change it
-        previous = partial(adapter.merged, TEACHER)
-    remembered = {"previous": set(which), "base": set(), "both": replayed}[settings.teacher]
-    return [
-        (previous, [p for p in which if p in remembered]),
-        (adapter.as_base, [p for p in which if p not in remembered]),
-    ]
+        return partial(adapter.merged, TEACHER)
+    return adapter.as_teacher
 
 
 def _walk(

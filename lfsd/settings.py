@@ -6,6 +6,7 @@ import msgspec
 
 from lfsd.errors import UsageError
 
+Teacher = Literal["previous", "base", "both"]
 Trajectory = Literal["teacher", "student"]
 Mask = Literal["off", "saliency", "attention"]
 TokenInit = Literal["noise", "noun"]
@@ -66,8 +67,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # data-free knowledge distillation
     distill: bool = True
     """Use L_KD at all."""
-    distill_weight: float = 5.0
+    distill_weight: float = 2.0
     """The weight of L_KD in the loss."""
+    base_share: float = 0.5
+    """Of that weight the share that counts where the base teaches: every session starts to guard
+    its words from what they were, while of earlier concepts what is lost stays lost."""
     distill_steps: int = 25
     """Steps of the DDPM trajectory (the paper's 25)."""
     distill_batch: int = 1
@@ -78,7 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     For v models the conversion multiplies the difference by alpha_t, which switches distillation
     off where
     the trajectory starts and what the picture shows is decided; so native is the default."""
-    teacher: Literal["previous", "base", "both"] = "both"
+    teacher: Teacher = "both"
     """Who says what must stay: the model as the session began, the base without any adapter, or
     each what it knows best: the former earlier concepts' prompts, the base all others, so that what
     one session shifts of a class noun the next one puts back."""
@@ -179,6 +183,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "distill_steps": 1 <= self.distill_steps <= 1000,
             "distill_batch": self.distill_batch >= 1,
             "distill_weight": self.distill_weight >= 0,
+            "base_share": 0 <= self.base_share <= 1,
             "pool_size": self.pool_size >= 1,
             "l2_sp": 0 <= self.l2_sp <= 1,
             "replay": self.replay >= 0,

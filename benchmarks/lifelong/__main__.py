@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.lifelong.methods import METHODS, pick_methods
+from benchmarks.lifelong.methods import METHODS, Method, pick_methods
 from benchmarks.lifelong.protocol import SPRITES, gather, load_protocol
 from benchmarks.lifelong.runner import Bench
 from lfsd.base import BaseModel
@@ -46,18 +46,25 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def prepare(args: argparse.Namespace) -> tuple[Bench, list[Method], list[int]]:
+    """The bench, the methods and the seeds that the command line names; UsageError if it cannot."""
+    protocol = load_protocol(args.protocol)
+    methods = pick_methods(args.methods.split(",") if args.methods else protocol.methods)
+    base = BaseModel.load(args.base, device=args.device)
+    sessions = gather(protocol, args.photos, args.sprites, base.resolution)
+    judge = Judge.for_base(base.folder, base.device)
+    bench = Bench(base, judge, protocol, sessions, args.out)
+    return bench, methods, list(args.seeds or protocol.seeds)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run what is missing; 1 and a plain line when something is wrong."""
     args = parse(arguments)
     try:
-        protocol = load_protocol(args.protocol)
-        methods = pick_methods(args.methods.split(",") if args.methods else protocol.methods)
-        base = BaseModel.load(args.base, device=args.device)
-        sessions = gather(protocol, args.photos, args.sprites, base.resolution)
-        print(", ".join(f"{s.token} {s.class_noun}: {len(s.photos)} photos" for s in sessions))
-        judge = Judge.for_base(base.folder, base.device)
-        bench = Bench(base, judge, protocol, sessions, args.out)
-        for seed in args.seeds or protocol.seeds:
+        bench, methods, seeds = prepare(args)
+        about = [f"{s.token} {s.class_noun}: {len(s.photos)} photos" for s in bench.sessions]
+        print(", ".join(about))
+        for seed in seeds:
             for method in methods:
                 bench.run(method, seed)
     except LfsdError as error:

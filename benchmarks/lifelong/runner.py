@@ -46,10 +46,10 @@ class Bench:
         done = len(journal.lines())
         if done == len(self.sessions):
             return journal.lines()
-        learner = method.kind(self.base, settings, self.sessions, method.weight)
+        learner = self.learner(method, seed)
         try:
             for number in range(1, done + 1):
-                if own := self._own(journal.state(number)):
+                if own := self.own_state(method.name, seed, number):
                     learner.restore(own)
             for session in self.sessions[done:]:
                 self._session(method, seed, learner, session, journal)
@@ -60,6 +60,15 @@ class Bench:
     def journal(self, name: str, seed: int) -> Journal:
         """Where a method's lines and states are."""
         return Journal(self.out / name / f"seed-{seed}")
+
+    def learner(self, method: Method, seed: int) -> Learner:
+        """The method before its first session; the caller closes it."""
+        return method.kind(self.base, self.settings(method, seed), self.sessions, method.weight)
+
+    def own_state(self, name: str, seed: int, number: int) -> dict[str, Any]:
+        """What a learner goes on from, of a session's file."""
+        state = self.journal(name, seed).state(number)
+        return {key: array for key, array in state.items() if not key.startswith("drawn/")}
 
     def settings(self, method: Method, seed: int) -> Settings:
         """lfsd's defaults, the protocol's budget, the method's changes."""
@@ -103,9 +112,8 @@ class Bench:
     ) -> dict[str, Any]:
         """Learn, or take over what was learned; what it cost."""
         if method.trained_as:
-            source = self.journal(method.trained_as, seed)
-            learner.restore(self._own(source.state(session.number)))
-            line = source.lines()[session.number - 1]
+            learner.restore(self.own_state(method.trained_as, seed, session.number))
+            line = self.journal(method.trained_as, seed).lines()[session.number - 1]
             return {key: line[key] for key in COSTS}
         begin_peak(self.base.device)
         began, worked = time.perf_counter(), time.process_time()
@@ -116,11 +124,6 @@ class Bench:
             peak_bytes(self.base.device),
         )
         return dict(zip(COSTS, costs, strict=True))
-
-    @staticmethod
-    def _own(state: dict[str, Any]) -> dict[str, Any]:
-        """The learner's part of a session's file."""
-        return {key: array for key, array in state.items() if not key.startswith("drawn/")}
 
     def _first(self, journal: Journal, number: int) -> dict[str, Any]:
         """Embeddings of every earlier concept's pictures when it was just learned."""

@@ -39,7 +39,7 @@ def add(app: typer.Typer) -> None:
             "lfsd learn a.jpg b.heic c.png --token V2 --class 'teddy bear'",
             "lfsd learn ./photos --token V3 --class dog --dry-run    look at the crops first",
             "lfsd learn ./photos --token V3 --class dog --resume     after Ctrl-C or a crash",
-            "lfsd learn ./photos --token V3 --class dog --set distill_weight=2 --set icgen=canvas",
+            "lfsd learn ./photos --token V3 --class dog --set distill_weight=5 --set icgen=canvas",
             "accelerate launch -m lfsd_cli learn ./photos --token V3 --class dog     several GPUs",
         ],
         exits=[code for code in ExitCode if code is not ExitCode.NOT_FOUND],

@@ -12,8 +12,10 @@ from PIL import Image
 from benchmarks.lifelong.methods import METHODS, PLAIN, Method, pools
 from benchmarks.lifelong.methods.penalties import Ewc
 from benchmarks.lifelong.protocol import Protocol, Session
+from benchmarks.lifelong.remembered import main, remembered
 from benchmarks.lifelong.report import write_report
 from benchmarks.lifelong.runner import COSTS, Bench
+from benchmarks.plasticity import PLACES
 from lfsd.base import BaseModel
 from lfsd.errors import UsageError
 from lfsd.judge import Judge
@@ -111,6 +113,25 @@ def test_joint_waits_for_the_sessions_that_are_examined(bench: Bench, tmp_path: 
     assert lines[1] == {"session": 2, "token": "V2", "full": False}
     assert list(lines[2]["fidelity"]) == ["V1", "V2", "V3"]
     assert list(lines[2]["pcf"]) == ["V1"], "V2 was never seen just learned"
+
+
+def test_what_is_remembered_is_asked_of_the_states(bench: Bench, tmp_path: Path) -> None:
+    for name in ("separate", "naive"):
+        bench.run(METHODS[name], 0)
+    learned, end = remembered(bench, METHODS["separate"], 0) or ([], [])
+    assert learned == end, "what has an adapter of its own stays as it was learned"
+    learned, end = remembered(bench, METHODS["naive"], 0) or ([], [])
+    assert len(end) == len(PLACES) and min(learned + end) > 0
+    assert end != learned
+    assert not bench.base.tokens, "the base is left as it was"
+    assert remembered(bench, METHODS["naive"], 7) is None, "never run"
+    assert remembered(elsewhere(bench, tmp_path), METHODS["naive"], 0) is None
+
+
+def test_nothing_to_ask_is_said_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--protocol", "short", "--out", str(tmp_path), "--methods", "naive"]
+    assert main([*arguments, "--seeds", "0"]) == 1
+    assert "no whole run" in capsys.readouterr().err
 
 
 def test_the_report_of_real_runs(bench: Bench) -> None:

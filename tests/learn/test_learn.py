@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from lfsd.adapter import TEACHER, Adapter
+from lfsd.adapter import STUDENT, TEACHER, Adapter
 from lfsd.base import BaseModel
+from lfsd.data import draw_batch
 from lfsd.errors import InterruptedLearning, LfsdError, NotFoundError, UsageError
 from lfsd.events import Checkpoint, Event, Notice, Step
 from lfsd.learn import LearnedSession, learn_session
@@ -145,6 +146,40 @@ def test_resumed_session_is_the_uninterrupted_one(tmp_path: Path, trajectory: st
     resumed = learn(settings=settings, work_dir=tmp_path, resume=True)
     assert same(whole, resumed)
     assert whole.losses == resumed.losses
+
+
+def test_base_share_weighs_what_the_base_teaches_and_nothing_else() -> None:
+    def losses(**changes: Any) -> list[tuple[str, float]]:
+        settings = QUICK.changed(steps=1, pool_size=8, lr_adapter=1e-9, **changes)
+        base, adapter = fresh("pocket", settings)
+        insert_token(base, "V0", "dog")[0].requires_grad_(False)
+        torch.manual_seed(0)
+        for parameter in adapter.parameters(STUDENT):
+            parameter.data.normal_(0, 0.3)
+        subject = Subject("V1", "cat", [("V0", "dog")])
+        found: dict[int, tuple[str, float]] = {}
+
+        class Watched(Loop):
+            """Asks for L_KD of each entry once the student has moved away from both teachers."""
+
+            def learned(self) -> None:
+                assert self.pool is not None
+                for parameter in self.adapter.parameters(STUDENT):
+                    parameter.data.mul_(2)
+                draw = draw_batch(self.data, self.settings, ("V1", 0), 1000, 1)
+                for i, prompt in enumerate(self.pool.prompt.tolist()):
+                    _, kd = self.part(draw, torch.tensor([i]))
+                    found[i] = (self.prompts.names[prompt], float(kd.detach()))
+
+        learn_session(base, adapter, subject, disc_photos(), settings, loop=Watched)
+        return [found[i] for i in sorted(found)]
+
+    whole, tenth = losses(), losses(base_share=0.1)
+    assert [name for name, _ in whole] == [name for name, _ in tenth]
+    assert {"V0" in name for name, _ in whole} == {True, False}
+    for (name, full), (_, less) in zip(whole, tenth, strict=True):
+        assert less == pytest.approx(full if "V0" in name else full / 10, rel=1e-5)
+        assert full > 0
 
 
 class Whole(Loop):

@@ -34,6 +34,7 @@ POOLED = {
     "distill": True,
     "distill_space": "native",
     "distill_weight": 1.0,
+    "base_share": 1.0,
     "trajectory": "teacher",
     "pool_refresh": 0,
     "distill_batch": 2,

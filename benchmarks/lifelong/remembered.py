@@ -1,0 +1,102 @@
+"""What a benchmark's models still know of every concept's photos, asked without any judge.
+
+    python -m benchmarks.lifelong.remembered --protocol ten --photos FOLDER --out DIR
+        [--methods a,b] [--seeds 0,1] [--sprites FOLDER] [--base BASE] [--device DEVICE]
+
+DIR is where `python -m benchmarks.lifelong` has run, with its states. For each method the table has
+L_DM on the subjects of the concepts' own photos, the same noise for all, mean over concepts and
+seeds: as each was just learned, and after the last session. Lower is more; a method is asked for
+its adapter's predictions alone, without contexts.
+"""
+
+import sys
+from collections.abc import Iterator
+from statistics import fmean
+
+from benchmarks.lifelong.__main__ import parse, prepare
+from benchmarks.lifelong.methods import Method
+from benchmarks.lifelong.methods.learner import Learner
+from benchmarks.lifelong.protocol import Session
+from benchmarks.lifelong.runner import Bench
+from benchmarks.plasticity import PLACES, subject_loss
+from lfsd.data import PhotoLatents, encode_photos
+from lfsd.errors import LfsdError
+from lfsd.prompts import concept_words, fill
+from lfsd.settings import Settings
+
+Losses = list[float]
+"""L_DM at each of `PLACES`."""
+
+
+def remembered(bench: Bench, method: Method, seed: int) -> tuple[Losses, Losses] | None:
+    """L_DM when learned and at the end, mean over concepts; None without a whole run."""
+    learned: list[Losses] = []
+    photos: dict[str, PhotoLatents] = {}
+    for learner in _states(bench, method, seed):
+        session = bench.sessions[len(learned)]
+        photos[session.token] = encode_photos(
+            bench.base,
+            session.photos,
+            session.token,
+            session.class_noun,
+            Settings(composites=0.0),
+        )
+        learned.append(_losses(learner, session, photos[session.token]))
+        if len(learned) == len(bench.sessions):
+            end = [_losses(learner, s, photos[s.token]) for s in bench.sessions]
+            return _means(learned), _means(end)
+    return None
+
+
+def _states(bench: Bench, method: Method, seed: int) -> Iterator[Learner]:
+    """The learner after each session that was run."""
+    done = len(bench.journal(method.name, seed).lines())
+    if method.kind.afresh or done < len(bench.sessions):
+        return
+    learner = bench.learner(method, seed)
+    try:
+        for number in range(1, done + 1):
+            learner.restore(bench.own_state(method.name, seed, number))
+            yield learner
+    finally:
+        learner.close()
+
+
+def _losses(learner: Learner, session: Session, photos: PhotoLatents) -> Losses:
+    learner.stand(session.token)
+    prompt = fill("a photo of a {}", concept_words(session.token, session.class_noun))
+    return [subject_loss(learner.base, learner.adapter, photos, prompt, p) for p in PLACES]
+
+
+def _means(rows: list[Losses]) -> Losses:
+    return [fmean(column) for column in zip(*rows, strict=True)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; 1 and a plain line when there is nothing to ask."""
+    args = parse(arguments)
+    try:
+        bench, methods, seeds = prepare(args)
+        rows = {}
+        for method in methods:
+            found = [remembered(bench, method, seed) for seed in seeds]
+            whole = [both for both in found if both is not None]
+            if whole:
+                learned, end = (_means([both[i] for both in whole]) for i in (0, 1))
+                rows[method.name] = [str(len(whole)), *(f"{v:.3f}" for v in [*learned, *end])]
+    except LfsdError as error:
+        print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
+        return 1
+    if not rows:
+        print(f"{args.out} holds no whole run of these methods with its states", file=sys.stderr)
+        return 1
+    heads = [f"{when} {place}" for when in ("learned", "end") for place in PLACES]
+    print("| method | seeds | " + " | ".join(heads) + " |")
+    print("| --- |" + " ---: |" * (len(heads) + 1))
+    for name, cells in rows.items():
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
