@@ -68,7 +68,7 @@ def figures(model: LifelongModel, photos: Path, noun: str) -> Row:
     """What the one session of `model` came to."""
     base, adapter = model.stand_at(model.store.head)
     taken = model.preflight([photos], "V2", noun).photos
-    data = encode_photos(base, taken, TOKEN, noun, Settings())
+    data = encode_photos(base, taken, TOKEN, noun, Settings(composites=0.0))
     prompt = fill("a photo of a {}", concept_words(TOKEN, noun))
     row = {f"L_DM {p}": subject_loss(base, adapter, data, prompt, p) for p in PLACES}
     own = [fill("a photo of a {}", noun) + scene for scene in SCENES]

@@ -27,7 +27,7 @@ from lfsd.settings import Settings
 
 CUT_OUT = 16
 """Concepts whose contexts are cut out for a session, others each time: cutting out is decoding and
-encoding, and a session costs the same however many concepts there are."""
+encoding, which must not grow with the number of concepts."""
 
 
 @dataclass(frozen=True)
