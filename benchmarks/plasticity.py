@@ -27,6 +27,7 @@ from lfsd.errors import LfsdError
 from lfsd.lifelong import LifelongModel
 from lfsd.locate import POCKET
 from lfsd.measure import Plan, prediction_drift
+from lfsd.photos import PreparedPhoto
 from lfsd.prompts import GENERIC, concept_words, fill
 from lfsd.settings import Settings
 from lfsd_cli.settings import settings_from
@@ -39,6 +40,21 @@ SCENES = ("", " on a beach")
 PICTURES = 4
 
 Row = dict[str, float]
+
+
+def plain_latents(
+    base: BaseModel, photos: Sequence[PreparedPhoto], token: str, noun: str
+) -> PhotoLatents:
+    """A subject's photos as the loss is asked about: as they are, weighted by their subject."""
+    return encode_photos(base, photos, token, noun, Settings(composites=0.0))
+
+
+def subject_losses(
+    base: BaseModel, adapter: Adapter, data: PhotoLatents, token: str, noun: str
+) -> list[float]:
+    """L_DM at each of `PLACES` under "a photo of a V1 cat"."""
+    prompt = fill("a photo of a {}", concept_words(token, noun))
+    return [subject_loss(base, adapter, data, prompt, place) for place in PLACES]
 
 
 @torch.no_grad()
@@ -68,9 +84,9 @@ def figures(model: LifelongModel, photos: Path, noun: str) -> Row:
     """What the one session of `model` came to."""
     base, adapter = model.stand_at(model.store.head)
     taken = model.preflight([photos], "V2", noun).photos
-    data = encode_photos(base, taken, TOKEN, noun, Settings(composites=0.0))
-    prompt = fill("a photo of a {}", concept_words(TOKEN, noun))
-    row = {f"L_DM {p}": subject_loss(base, adapter, data, prompt, p) for p in PLACES}
+    data = plain_latents(base, taken, TOKEN, noun)
+    losses = subject_losses(base, adapter, data, TOKEN, noun)
+    row = {f"L_DM {place}": loss for place, loss in zip(PLACES, losses, strict=True)}
     own = [fill("a photo of a {}", noun) + scene for scene in SCENES]
     drift = prediction_drift(base, adapter, [*own, *GENERIC], Plan())
     row[f'drift of "{noun}"'] = fmean(drift[p] for p in own)

@@ -51,14 +51,34 @@ def toward(now: np.ndarray, before: np.ndarray, reference: np.ndarray) -> float:
 def nearest_shares(
     generated: Mapping[str, np.ndarray], references: Mapping[str, np.ndarray]
 ) -> dict[str, dict[str, float]]:
-    """For each concept, the share of its pictures nearest (by mean cosine) to each reference."""
+    """For each concept, the share of its pictures nearest to each concept's photos.
+
+    The nearest single photo decides. By the mean over a concept's photos, subjects whose photos are
+    all alike would draw everything to themselves, other subjects' photos too (decision 27).
+    """
     names = list(references)
     shares = {}
     for name, pictures in generated.items():
-        means = np.stack([cosines(pictures, references[r]).mean(1) for r in names], axis=1)
-        counts = np.bincount(means.argmax(1), minlength=len(names)) / len(pictures)
+        best = np.stack([cosines(pictures, references[r]).max(1) for r in names], axis=1)
+        counts = np.bincount(best.argmax(1), minlength=len(names)) / len(pictures)
         shares[name] = {r: float(c) for r, c in zip(names, counts, strict=True)}
     return shares
+
+
+def confused_photos(references: Mapping[str, np.ndarray]) -> float:
+    """Share of photos that are nearer to another concept's than to the rest of their own.
+
+    Mean over concepts with two photos or more: what `nearest_shares` says of the photos themselves.
+    """
+    shares = []
+    for name, photos in references.items():
+        others = [other for key, other in references.items() if key != name]
+        if len(photos) > 1 and others:
+            own = cosines(photos, photos)
+            np.fill_diagonal(own, -1)
+            nearest = cosines(photos, np.concatenate(others)).max(1)
+            shares.append(float((nearest > own.max(1)).mean()))
+    return sum(shares) / len(shares) if shares else 0.0
 
 
 def squared_drift(now: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -90,7 +110,7 @@ class Report:
     """Per class noun: `drift` of predictions from the base's, `toward` each concept's photos, and
     `away` from the base's own pictures (1 - cosine)."""
     confusion: dict[str, dict[str, float]]
-    """Which concept's photos a concept's pictures are nearest to, as shares."""
+    """Whose photo is nearest to each of a concept's pictures, as shares."""
     matrix: tuple[tuple[Cell, ...], ...]
     """Fidelity after each session."""
     judge: str = ""

@@ -13,7 +13,14 @@ from benchmarks.lifelong.methods.learner import Learner
 from benchmarks.lifelong.protocol import Protocol, Session
 from lfsd.base import BaseModel
 from lfsd.events import ignore
-from lfsd.figures import cosines, fidelity, nearest_shares, paired_similarity, toward
+from lfsd.figures import (
+    confused_photos,
+    cosines,
+    fidelity,
+    nearest_shares,
+    paired_similarity,
+    toward,
+)
 from lfsd.generate import bank_for, make_images
 from lfsd.judge import Judge
 from lfsd.measure import PLAIN, Examiner, Subject, prediction_drift
@@ -39,8 +46,8 @@ class Examination:
 
     def after(
         self, learner: Learner, number: int, first: Mapping[str, np.ndarray]
-    ) -> tuple[dict[str, Any], np.ndarray]:
-        """A line's figures, and embeddings of the new concept's pictures.
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """A line's figures, and embeddings of the pictures behind them by token.
 
         `first` are the earlier concepts' pictures when each was just learned, by token.
         """
@@ -54,13 +61,12 @@ class Examination:
             with learner.adapter.merged():
                 drawn[subject.token] = run.concept(subject)
                 scenes[subject.token] = run.scenes(subject)
-        new = drawn[seen[-1].token]
         figures = self._concepts(drawn, first, [s.token for s in seen])
         figures["text_alignment"] = mean(raw for raw, _ in scenes.values())
         figures["scene_accuracy"] = mean(share for _, share in scenes.values())
         if chosen is seen:
             figures["rcf"] = self._classes(learner, run, seen)
-        return figures, new
+        return figures, drawn
 
     def sheet(self, learner: Learner, session: Session) -> Image.Image:
         """The protocol's prompts of one concept side by side, as the method draws them now."""
@@ -98,7 +104,6 @@ class Examination:
         """Fidelity, confusion and, for earlier concepts, what was lost since they were learned."""
         known = {token: self.references[token] for token in seen}
         now = {token: fidelity(pictures, known[token]) for token, pictures in drawn.items()}
-        shares = nearest_shares(drawn, known)
         pcf = {
             token: {
                 "change": now[token] - fidelity(first[token], known[token]),
@@ -110,7 +115,8 @@ class Examination:
         return {
             "fidelity": now,
             "new": now[seen[-1]],
-            "confusion": 1 - mean(shares[token][token] for token in drawn),
+            "taken_for": nearest_shares(drawn, known),
+            "photos_confused": confused_photos(known),
             "pcf": pcf,
         }
 

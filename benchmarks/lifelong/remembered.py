@@ -18,11 +18,9 @@ from benchmarks.lifelong.methods import Method
 from benchmarks.lifelong.methods.learner import Learner
 from benchmarks.lifelong.protocol import Session
 from benchmarks.lifelong.runner import Bench
-from benchmarks.plasticity import PLACES, subject_loss
-from lfsd.data import PhotoLatents, encode_photos
+from benchmarks.plasticity import PLACES, plain_latents, subject_losses
+from lfsd.data import PhotoLatents
 from lfsd.errors import LfsdError
-from lfsd.prompts import concept_words, fill
-from lfsd.settings import Settings
 
 Losses = list[float]
 """L_DM at each of `PLACES`."""
@@ -34,13 +32,8 @@ def remembered(bench: Bench, method: Method, seed: int) -> tuple[Losses, Losses]
     photos: dict[str, PhotoLatents] = {}
     for learner in _states(bench, method, seed):
         session = bench.sessions[len(learned)]
-        photos[session.token] = encode_photos(
-            bench.base,
-            session.photos,
-            session.token,
-            session.class_noun,
-            Settings(composites=0.0),
-        )
+        own = (session.token, session.class_noun)
+        photos[session.token] = plain_latents(bench.base, session.photos, *own)
         learned.append(_losses(learner, session, photos[session.token]))
         if len(learned) == len(bench.sessions):
             end = [_losses(learner, s, photos[s.token]) for s in bench.sessions]
@@ -64,8 +57,8 @@ def _states(bench: Bench, method: Method, seed: int) -> Iterator[Learner]:
 
 def _losses(learner: Learner, session: Session, photos: PhotoLatents) -> Losses:
     learner.stand(session.token)
-    prompt = fill("a photo of a {}", concept_words(session.token, session.class_noun))
-    return [subject_loss(learner.base, learner.adapter, photos, prompt, p) for p in PLACES]
+    own = (session.token, session.class_noun)
+    return subject_losses(learner.base, learner.adapter, photos, *own)
 
 
 def _means(rows: list[Losses]) -> Losses:

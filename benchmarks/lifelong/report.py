@@ -26,6 +26,7 @@ from benchmarks.lifelong.results import (
     at_end,
     bytes_per_concept,
     class_figure,
+    confusion,
     cost,
     cost_growth,
     kept_diversity,
@@ -51,7 +52,7 @@ KEPT: tuple[Column, ...] = (
     ("plasticity", ".1%", plasticity),
     ("PCF lost", ".3f", at_end(lost)),
     ("PCF similarity", ".3f", at_end(similar)),
-    ("confusion", ".1%", at_end(lambda line: line["confusion"])),
+    ("confusion", ".1%", at_end(confusion)),
     ("text alignment", ".3f", at_end(lambda line: line["text_alignment"])),
 )
 CLASSES: tuple[Column, ...] = (

@@ -112,6 +112,12 @@ def similar(line: Line) -> float | None:
     return fmean(found) if found else None
 
 
+def confusion(line: Line) -> float | None:
+    """Share of pictures nearest to another concept's photo. None in lines of before decision 27."""
+    found = line.get("taken_for")
+    return 1 - fmean(shares[token] for token, shares in found.items()) if found else None
+
+
 def class_figure(name: str) -> Callable[[Line], float | None]:
     """RCF: the mean over class nouns of `drift`, `toward`, `away` or `diversity`."""
 

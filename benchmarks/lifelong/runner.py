@@ -98,9 +98,9 @@ class Bench:
         if full or not learner.afresh:
             line |= self._learn(method, seed, learner, session)
             first = self._first(journal, number)
-            figures, new = self.examination.after(learner, number, first)
+            figures, drawn = self.examination.after(learner, number, first)
             line |= figures | {"bytes": learner.kept_bytes()}
-            state = learner.state(session.token) | {f"drawn/{session.token}": new}
+            state = learner.state(session.token) | {f"drawn/{t}": a for t, a in drawn.items()}
         if number == len(self.sessions):
             self._sheets(learner, journal.folder / "pictures")
         journal.add(number, line, state)
@@ -127,11 +127,10 @@ class Bench:
 
     def _first(self, journal: Journal, number: int) -> dict[str, Any]:
         """Embeddings of every earlier concept's pictures when it was just learned."""
-        found: dict[str, Any] = {}
-        for earlier in range(1, number):
-            state = journal.state(earlier)
-            found |= {k.removeprefix("drawn/"): a for k, a in state.items() if k[:6] == "drawn/"}
-        return found
+        tokens = [session.token for session in self.sessions[: number - 1]]
+        states = [journal.state(n) for n in range(1, number)]
+        pairs = zip(tokens, states, strict=True)
+        return {t: state[f"drawn/{t}"] for t, state in pairs if f"drawn/{t}" in state}
 
     def _sheets(self, learner: Learner, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

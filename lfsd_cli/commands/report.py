@@ -65,7 +65,7 @@ def report(
     Every concept after every session, with fixed seeds. Fidelity: how much the pictures look like
     the photos. Text alignment: how well they follow the prompt. PCF: what earlier concepts lost
     since they were learned. RCF: how far plain class nouns drifted toward the concepts or away
-    from the base. Confusion: which concept a picture looks like.
+    from the base. Taken for: whose photo is nearest, where it is another concept's.
     """
     from lfsd.lifelong import LifelongModel
 

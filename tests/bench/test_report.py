@@ -31,7 +31,7 @@ def line(number: int, fidelity: list[float], change: float, seconds: float) -> d
         "new": fidelity[-1],
         "pcf": {"V1": {"change": change, "similarity": 0.9}} if number > 1 else {},
         "rcf": {"cat": noun},
-        "confusion": 0.25,
+        "taken_for": {"V1": {"V1": 0.75, "V2": 0.25}, "V2": {"V1": 0.25, "V2": 0.75}},
         "text_alignment": 0.5,
         "scene_accuracy": 1.0,
         "seconds": seconds,

@@ -54,7 +54,9 @@ def test_every_method_learns_two_sessions(
     assert not first["pcf"] and list(last["pcf"]) == ["V1"]
     assert list(last["rcf"]) == ["cat", "dog"]
     numbers = [v for noun in last["rcf"].values() for v in noun.values()]
-    numbers += [last[k] for k in ("confusion", "text_alignment", "scene_accuracy", *COSTS)]
+    assert list(last["taken_for"]) == ["V1", "V2"]
+    numbers += [v for shares in last["taken_for"].values() for v in shares.values()]
+    numbers += [last[k] for k in ("photos_confused", "text_alignment", "scene_accuracy", *COSTS)]
     assert np.isfinite(numbers).all()
     assert last["bytes"] > first["bytes"] > 0
     untouched = all(noun["drift"] == 0 for noun in last["rcf"].values())

@@ -14,6 +14,7 @@ from lfsd.events import Event, Measured
 from lfsd.events import Sampling as SamplingEvent
 from lfsd.figures import (
     _rounded,
+    confused_photos,
     cosines,
     fidelity,
     nearest_shares,
@@ -65,9 +66,18 @@ def test_forgetting_and_confusion_by_hand() -> None:
         {"V1": np.concatenate([X, X, Y, DIAGONAL + 0.1 * Y])}, {"V1": X, "V2": Y}
     )
     assert shares == {"V1": {"V1": 0.5, "V2": 0.5}}
+    assert confused_photos({"V1": X, "V2": Y}) == 0, "nothing to leave out"
+    assert confused_photos({"V1": np.concatenate([X, X, Y]), "V2": Y}) == pytest.approx(1 / 3)
     now = np.zeros((2, 3, 1, 2, 2))
     now[:, 1] = 2.0
     np.testing.assert_allclose(squared_drift(now, np.zeros_like(now)), [0, 4, 0])
+
+
+def test_photos_all_alike_do_not_draw_another_subject_to_themselves() -> None:
+    varied, alike = np.concatenate([X, Y]), np.array([[np.cos(0.5), np.sin(0.5)]])
+    picture = np.array([[np.cos(0.1), np.sin(0.1)]])
+    assert fidelity(picture, alike) > fidelity(picture, varied), "by the mean it would be V2"
+    assert nearest_shares({"V1": picture}, {"V1": varied, "V2": alike})["V1"]["V1"] == 1
 
 
 def state_of(adapter: Adapter, scale: float, seed: int) -> State:
