@@ -6,8 +6,8 @@ Feed `canvas`: the contexts stand beside the target in one wide latent and are p
 the current t, before every step. Either way they touch the conditional branch only.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -27,6 +27,9 @@ Feed = Literal["attend", "canvas"]
 STRENGTH_LIMIT = 4.0
 """A context never counts for more than this many copies of the picture's own tokens."""
 
+KEPT_AS = np.float16
+"""How contexts are stored: what half precision leaves out is far below their noise."""
+
 CACHE_BYTES = 512 * 2**20
 """Recorded keys and values are kept up to this size; beyond it contexts ride every forward."""
 
@@ -40,10 +43,28 @@ class ConceptContext:
     latents: np.ndarray
     masks: np.ndarray | None = None
 
+    @classmethod
+    def of(
+        cls, token: str, class_noun: str, stored: Sequence[Mapping[str, np.ndarray]]
+    ) -> "ConceptContext | None":
+        """The contexts as they are stored, "latent" [C,h,w] and "mask" [h,w] each; None of none."""
+        if not stored:
+            return None
+        latents, masks = (
+            np.stack([arrays[name] for arrays in stored]).astype(np.float32)
+            for name in ("latent", "mask")
+        )
+        return cls(token, class_noun, latents, masks)
+
     @property
     def prompt(self) -> str:
         """The prompt that the context's own rows run under."""
         return fill("a photo of a {}", concept_words(self.token, self.class_noun))
+
+    def first(self, count: int) -> "ConceptContext":
+        """The same with at most `count` of its contexts."""
+        masks = None if self.masks is None else self.masks[:count]
+        return replace(self, latents=self.latents[:count], masks=masks)
 
 
 def choose_contexts(features: np.ndarray, count: int, choice: Choice) -> list[int]:

@@ -216,7 +216,7 @@ def bank_for(
     """The contexts as `sampling` wants them fed, or None."""
     return context_bank(
         base,
-        contexts,
+        [context.first(sampling.contexts) for context in contexts],
         feed=sampling.icgen,
         strength=sampling.context_strength,
         fraction=sampling.context_fraction,

@@ -113,19 +113,10 @@ class LoadedModel:
 
     def context_of(self, concept: Concept) -> "ConceptContext | None":
         """A concept's stored vision contexts, or None if it has none."""
-        import numpy as np
-
         from lfsd.context import ConceptContext
 
-        blobs = [self._store.tensors(context.latents) for context in concept.contexts]
-        if not blobs:
-            return None
-        return ConceptContext(
-            concept.token,
-            concept.class_noun,
-            np.stack([blob["latent"] for blob in blobs]),
-            np.stack([blob["mask"] for blob in blobs]),
-        )
+        stored = [self._store.tensors(context.latents) for context in concept.contexts]
+        return ConceptContext.of(concept.token, concept.class_noun, stored)
 
     def subjects(self) -> "list[Subject]":
         """The living concepts as measuring wants them; those without photo embeddings are left
@@ -170,6 +161,7 @@ class LoadedModel:
                 "context_strength": settings.context_strength,
                 "context_fraction": settings.context_fraction,
                 "context_masked": settings.context_mask != "off",
+                "contexts": settings.contexts_drawn,
             }
         return Sampling(**{**said, **changed})
 

@@ -102,11 +102,12 @@ class Loop:
         world = self.accelerator.num_processes
         pooled = s.distill_batch if s.distill and s.distill_weight else 0
         again = s.replay if self.data.replayed else 0
+        photos = s.batch + s.replay - again  # the first session costs what later ones do
         self.batch, self.kd_batch, self.replay = (
-            -(-size // world) * world for size in (s.batch, pooled, again)
+            -(-size // world) * world for size in (photos, pooled, again)
         )
-        if self.batch != s.batch:
-            self.tell(Notice(f"batch {self.batch} instead of {s.batch}, to share among {world}"))
+        if self.batch != photos:
+            self.tell(Notice(f"batch {self.batch} instead of {photos}, to share among {world}"))
         self.rates = (
             s.lr_adapter or usual_rate(self.base, s.optimizer),
             usual_token_rate(self.base) if s.lr_token is None else s.lr_token,

@@ -34,6 +34,8 @@ class Sampling:
     context_strength: float = 1.0
     context_fraction: float = 1.0
     context_masked: bool = True
+    contexts: int = 2
+    """How many of a concept's contexts take part, the first chosen."""
     batch: int = 4
     """Pictures per forward; halved by itself when memory runs out."""
 

@@ -108,7 +108,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     replay: int = 1
     """Rows per step, over all processes together, that show earlier concepts' vision contexts again
     under their own prompts, as they are and (with `composites`) cut out, so that a concept goes on
-    being learned; 0 for none."""
+    being learned; 0 for none. The first session, which has none to show, sees as many more
+    photos."""
 
     # the photos
     brighten: bool = True
@@ -118,8 +119,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timesteps: Literal["uniform", "shapes"] = "shapes"
     """Where in the schedule photos are noised to, and where the teachers are listened to: anywhere,
     or half of the time in 0.4 to 0.9 of it, where shapes are decided."""
-    guidance_dropout: float = 0.1
-    """Chance that a photo is seen under the empty prompt."""
+    guidance_dropout: float = 0.0
+    """Chance that a photo is seen under the empty prompt, from which guidance leads away."""
     flip: float = 0.0
     """Chance that a photo is mirrored: one more view to learn in the same steps, and writing comes
     out backwards."""
@@ -142,8 +143,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     contexts, icgen "attend" and two photos; without them nothing is shown."""
 
     # vision contexts
-    contexts: int = 2
-    """Contexts kept for this concept."""
+    contexts: int = 4
+    """Contexts kept for this concept, which later sessions replay."""
+    contexts_drawn: int = 2
+    """How many of them guide a picture, the first chosen: each costs time in every step of it."""
     context_choice: Literal["first", "medoid", "spread"] = "spread"
     """Which photos become contexts."""
     thumbnail: bool = False
@@ -189,6 +192,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "replay": self.replay >= 0,
             "token_rows": 1 <= self.token_rows <= 8,
             "contexts": self.contexts >= 0,
+            "contexts_drawn": self.contexts_drawn >= 1,
             "targets": self.targets is None
             or (bool(self.targets) and set(self.targets) <= TARGETS),
             "guidance_dropout": 0 <= self.guidance_dropout <= 1,

@@ -12,7 +12,7 @@ from PIL import Image
 from lfsd.adapter import STUDENT, Adapter
 from lfsd.checkpoint import drop_checkpoint
 from lfsd.contact_sheet import contact_sheet
-from lfsd.context import ConceptContext, choose_contexts
+from lfsd.context import KEPT_AS, ConceptContext, choose_contexts
 from lfsd.errors import BaseUnavailableError, LfsdError
 from lfsd.events import ContactSheet, EventCallback, Notice, PhotoRefused, Stage
 from lfsd.generate import library_versions, make_images
@@ -113,12 +113,11 @@ class Lesson:
 
     def _commit(self, learned: LearnedSession) -> None:
         reference = self._embed()
-        chosen = self._contexts(learned, reference)
-        metrics = self._metrics(learned, reference, chosen)
+        kept = self._contexts(learned, reference)
+        metrics = self._metrics(learned, reference, kept)
         self.on_event(Stage("saving"))
-        arrays = [*learned.adapter.values(), learned.latents, *chosen.values()]
+        arrays = [*learned.adapter.values(), *(a for each in kept.values() for a in each.values())]
         self.store.require_space(sum(a.nbytes for a in arrays), "saving this session")
-        kept = {i: {"latent": learned.latents[i], "mask": mask} for i, mask in chosen.items()}
         if self.settings.thumbnail:
             first = next(iter(kept))
             kept[first]["thumbnail"] = _thumbnail(self.found.photos[first])
@@ -160,20 +159,21 @@ class Lesson:
 
     def _contexts(
         self, learned: LearnedSession, reference: np.ndarray | None
-    ) -> dict[int, np.ndarray]:
-        """Photo index -> subject mask [h,w] of the photos to keep as contexts."""
+    ) -> dict[int, dict[str, np.ndarray]]:
+        """Photo index -> latent and subject mask, as stored, of the photos to keep as contexts."""
         self.on_event(Stage("contexts"))
         flat = learned.latents.reshape(len(learned.latents), -1)
         features = flat if reference is None else reference
         picked = choose_contexts(features, self.settings.contexts, self.settings.context_choice)
-        blank = np.ones(learned.latents.shape[2:], np.float32)
-        return {i: blank if learned.masks is None else learned.masks[i] for i in picked}
+        masks = np.ones_like(learned.latents[:, 0]) if learned.masks is None else learned.masks
+        arrays = {"latent": learned.latents.astype(KEPT_AS), "mask": masks.astype(KEPT_AS)}
+        return {i: {name: array[i] for name, array in arrays.items()} for i in picked}
 
     def _metrics(
         self,
         learned: LearnedSession,
         reference: np.ndarray | None,
-        chosen: dict[int, np.ndarray],
+        kept: dict[int, dict[str, np.ndarray]],
     ) -> dict[str, Any]:
         tail = {name: values[-20:] for name, values in learned.losses.items()}
         timing = {
@@ -185,10 +185,7 @@ class Lesson:
             return timing
         self.on_event(Stage("measuring"))
         number = self.parent.number + 1
-        context = None
-        if chosen:
-            latents = learned.latents[list(chosen)]
-            context = ConceptContext(self.token, self.noun, latents, np.stack([*chosen.values()]))
+        context = ConceptContext.of(self.token, self.noun, [*kept.values()])
         mine = Measured(self.token, self.noun, number, reference, context)
         base, adapter = self.model.stand_at_work()
         try:

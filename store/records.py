@@ -25,7 +25,8 @@ class BaseRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One vision context: blob {"latent": [C,h,w] f32, "mask": [h,w] f32} of one photo.
+    """One vision context: blob {"latent": [C,h,w], "mask": [h,w]} of one photo,
+    in half precision or single.
 
     A concept's first one holds a "thumbnail" [h,w,3] u8 as well, if its owner asked for it.
     """

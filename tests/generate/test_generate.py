@@ -117,7 +117,7 @@ def test_guidance_one_needs_no_unconditional_branch(
     assert rows == [2, 2, 4, 4]
 
 
-def test_contexts_ride_only_in_the_first_batch_and_their_share_of_steps(
+def test_some_contexts_ride_only_in_the_first_batch_and_their_share_of_steps(
     pocket: BaseModel, make_context: ContextMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = []
@@ -125,8 +125,8 @@ def test_contexts_ride_only_in_the_first_batch_and_their_share_of_steps(
     monkeypatch.setattr(
         pocket, "predict", lambda x, *a, **k: rows.append(len(x)) or predict(x, *a, **k)
     )
-    sampling = Sampling(steps=4, context_fraction=0.5, batch=2)
-    context = [make_context(pocket, count=3)]
+    sampling = Sampling(steps=4, context_fraction=0.5, batch=2, contexts=3)
+    context = [make_context(pocket, count=4)]
     generate(pocket, None, "a V1 cat", n=4, seed=0, sampling=sampling, contexts=context)
     assert rows == [7, 7, 4, 4, 4, 4, 4, 4]
 

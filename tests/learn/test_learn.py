@@ -178,7 +178,7 @@ def test_base_share_weighs_what_the_base_teaches_and_nothing_else() -> None:
     assert [name for name, _ in whole] == [name for name, _ in tenth]
     assert {"V0" in name for name, _ in whole} == {True, False}
     for (name, full), (_, less) in zip(whole, tenth, strict=True):
-        assert less == pytest.approx(full if "V0" in name else full / 10, rel=1e-5)
+        assert less == pytest.approx(full if "V0" in name else full / 10, rel=1e-4)
         assert full > 0
 
 

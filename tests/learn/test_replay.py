@@ -90,11 +90,11 @@ def test_what_is_replayed_is_learned() -> None:
     assert errors[0] < 0.97 * errors[1], errors
 
 
-def test_without_contexts_nothing_is_replayed() -> None:
+def test_without_contexts_nothing_is_replayed_and_another_photo_is_seen() -> None:
     base, _, _ = prepared("pocket")
     subject = Subject("V1", "cat", [("V0", "dog")])
     done = learn_session(base, Adapter(base, ON), subject, disc_photos(), ON)
-    _, _, _, plain = learn("pocket", OFF)
+    _, _, _, plain = learn("pocket", OFF.changed(batch=ON.batch + ON.replay))
     assert all(np.array_equal(done.adapter[k], plain.adapter[k]) for k in plain.adapter)
 
 

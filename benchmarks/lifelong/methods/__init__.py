@@ -27,7 +27,13 @@ class Method:
     weight: float | None = None
 
 
-PLAIN = {"icgen": "off", "distill": False, "replay": 0, "l2_sp": 0.0}
+PLAIN = {
+    "icgen": "off",
+    "distill": False,
+    "replay": 0,
+    "l2_sp": 0.0,
+    "guidance_dropout": 0.1,
+}
 """LoRA as everybody trains it: no distillation, no contexts, nothing that holds it back."""
 POOLED = {
     "icgen": "off",
@@ -40,6 +46,7 @@ POOLED = {
     "distill_batch": 2,
     "replay": 0,
     "l2_sp": 0.0,
+    "guidance_dropout": 0.1,
 }
 """Without contexts, with another pool than lfsd's, made once per session: as many rows of a step as
 lfsd has for distillation and replay together."""
@@ -60,6 +67,7 @@ FIXED = {
     "distill_batch": 2,
     "replay": 0,
     "l2_sp": 0.0,
+    "guidance_dropout": 0.1,
 }
 """What arXiv 2411.05544 fixes, and the plainest choice where abstract and captions leave one."""
 

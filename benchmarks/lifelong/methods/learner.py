@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.lifelong.protocol import Session
 from lfsd.adapter import Adapter
 from lfsd.base import BaseModel
-from lfsd.context import ConceptContext, choose_contexts
+from lfsd.context import KEPT_AS, ConceptContext, choose_contexts
 from lfsd.learn import LearnedSession, Subject, learn_session
 from lfsd.loop import Loop
 from lfsd.sampler import Sampling
@@ -110,8 +110,8 @@ class Learner:
         masks = learned.masks
         blank = np.ones((len(chosen), *learned.latents.shape[2:]), np.float32)
         return {
-            "context/latents": learned.latents[chosen],
-            "context/masks": blank if masks is None else masks[chosen],
+            "context/latents": learned.latents[chosen].astype(KEPT_AS),
+            "context/masks": (blank if masks is None else masks[chosen]).astype(KEPT_AS),
         }
 
     def context(self, session: Session) -> ConceptContext | None:
@@ -119,9 +119,10 @@ class Learner:
         kept = self.kept.get(session.token, {})
         if self.settings.icgen == "off" or "context/latents" not in kept:
             return None
-        return ConceptContext(
-            session.token, session.class_noun, kept["context/latents"], kept["context/masks"]
+        latents, masks = (
+            kept[f"context/{part}"].astype(np.float32) for part in ("latents", "masks")
         )
+        return ConceptContext(session.token, session.class_noun, latents, masks)
 
     def sampling(self) -> Sampling:
         """How pictures are drawn, but for their steps."""
@@ -131,6 +132,7 @@ class Learner:
             context_strength=s.context_strength,
             context_fraction=s.context_fraction,
             context_masked=s.context_mask != "off",
+            contexts=s.contexts_drawn,
         )
 
     # state
