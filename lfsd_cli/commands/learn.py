@@ -72,7 +72,8 @@ def learn(
         ),
     ] = True,
     contexts: Annotated[
-        int | None, typer.Option("--contexts", metavar="N", help="Vision contexts to keep.")
+        int | None,
+        typer.Option("--contexts", metavar="N", help="Vision contexts to keep; pictures use two."),
     ] = None,
     thumbnail: Annotated[
         bool,
