@@ -175,10 +175,11 @@ def write_report(out: Path, to: Path | None = None) -> Path:
 
 def groups(results: Results) -> dict[str, list[str]]:
     """Heading -> methods with a whole run, ablations beside what they are ablations of."""
-    ablated = [method.name for method in ABLATIONS]
+    names = {method.name for method in ABLATIONS}
     whole = [m for m in results.methods if results.of(m)]
+    ablated = [m for m in whole if plain_name(m) in names]
     found = {"Methods": [m for m in whole if m not in ablated]}
-    if any(m in ablated for m in whole):
+    if ablated:
         found["Ablations"] = [m for m in whole if m == "ours" or m in ablated]
     return {heading: methods for heading, methods in found.items() if methods}
 
