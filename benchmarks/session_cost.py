@@ -32,6 +32,8 @@ MEASURED = "alarm_clock"
 SHORT = ("--steps", "5", "--no-distill", "--set", "measure=false")
 KEPT = ("blobs", "records", "sessions")
 """Folders of a home that hold the store; beside them lie previews and a lock."""
+PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes that `ru_maxrss` counts in."""
 
 
 class Cost(NamedTuple):
@@ -98,7 +100,8 @@ def measured(before: Path, number: int, steps: int | None) -> Cost:
         new = sizes(home)
         adapter = max(size for path, size in new.items() if path not in old)
         added = sum(new.values()) - sum(old.values()) - adapter
-    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, added / 1e3)
+    peak = used.ru_maxrss * PEAK_UNIT / 2**20
+    return Cost(seconds, used.ru_utime + used.ru_stime, peak, added / 1e3)
 
 
 def print_table(found: dict[int, list[Cost]]) -> None:
