@@ -32,8 +32,10 @@ def line_chart(title: str, across: str, lines: Mapping[str, Points]) -> Image.Im
     points = [point for line in lines.values() for point in line]
     xs = sorted({int(x) for x, _ in points})
     heights = ticks(min(y for _, y in points), max(y for _, y in points))
-    image = Image.new("RGB", SIZE, PAPER)
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
+    font = ImageFont.load_default(13)
+    legend = max(RIGHT, 50 + math.ceil(max(map(font.getlength, lines))))
+    image = Image.new("RGB", (SIZE[0] - RIGHT + legend, SIZE[1]), PAPER)
+    draw = ImageDraw.Draw(image)
     right, floor = SIZE[0] - RIGHT, SIZE[1] - BOTTOM
 
     def place(x: float, y: float) -> tuple[float, float]:
