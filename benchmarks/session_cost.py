@@ -24,6 +24,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
+from lfsd.errors import UsageError
 from store import Store
 
 SAMPLES = Path(str(files("lfsd") / "samples"))
@@ -70,16 +71,20 @@ def concepts(home: Path) -> int:
 
 
 def filled(folder: Path, numbers: list[int]) -> dict[int, Path]:
-    """Session number -> the store as it is before that session."""
+    """Session number -> the store as it is before that session; nothing is there before the first.
+
+    UsageError if the folder's store has grown past a session that it was not copied before.
+    """
     others = sorted(p.name for p in SAMPLES.iterdir() if p.is_dir() and p.name != MEASURED)
-    grown, homes = folder / "grown", {number: folder / f"before-{number}" for number in numbers}
-    for number in range(1, max(numbers) + 1):
-        held = concepts(grown)
-        home = homes.get(number)
-        if home and held == number - 1 and held and not home.exists():
-            shutil.copytree(grown, home)
-        if held < number < max(numbers):
-            learn(grown, number, others[number % len(others)], *SHORT)
+    grown, homes = folder / "grown", {n: folder / f"before-{n}" for n in sorted(numbers)}
+    for number, home in homes.items():
+        if number == 1 or home.exists():
+            continue
+        for more in range(concepts(grown) + 1, number):
+            learn(grown, more, others[more % len(others)], *SHORT)
+        if concepts(grown) != number - 1:
+            raise UsageError(f"{grown} is past session {number}", "name another --folder")
+        shutil.copytree(grown, home)
     return homes
 
 

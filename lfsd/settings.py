@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     steps: int = 200
     """Optimiser steps."""
     batch: int = 4
-    """Photos per step, over all processes together."""
+    """Photos per step, over all processes together; more in the first session, see `replay`."""
     grad_accumulation: int = 1
     """Batches per optimiser step."""
     optimizer: Literal["adamw", "muon"] | None = None

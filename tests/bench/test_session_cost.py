@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.session_cost import Cost, measured, print_table
+from benchmarks.session_cost import Cost, filled, measured, print_table
+from lfsd.errors import UsageError
 from lfsd.lifelong import LifelongModel
 from store import Store
+from tests.store.helpers import BASE, learn
 from tests.tiny import tiny_base
 
 
@@ -20,6 +22,18 @@ def test_a_session_is_learned_from_a_copy(tmp_path: Path) -> None:
     with Store.open(home) as store:
         assert store.concepts() == []
     assert [path.name for path in tmp_path.iterdir()] == ["before-1"]
+
+
+def test_a_store_past_a_session_is_not_taken_for_the_one_before_it(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "grown", BASE) as store:
+        for n in range(2):
+            learn(store, f"V{n + 1}", n)
+    with pytest.raises(UsageError, match="past session 2"):
+        filled(tmp_path, [1, 2])
+    homes = filled(tmp_path, [1, 3])
+    with Store.open(homes[3]) as store:
+        assert len(store.concepts()) == 2
+    assert not homes[1].exists()
 
 
 def test_medians_stand_beside_the_first_sessions(capsys: pytest.CaptureFixture[str]) -> None:

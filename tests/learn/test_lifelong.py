@@ -40,6 +40,23 @@ def picture(model: LifelongModel, prompt: str, **further: object) -> np.ndarray:
     return np.array(model.generate(prompt, seed=3, steps=2, **further)[0].image)
 
 
+def test_all_contexts_are_kept_and_some_are_drawn_with(
+    photos: dict[str, Path], tmp_path: Path
+) -> None:
+    with LifelongModel.create(tmp_path / "home", str(tiny_base("pocket"))) as model:
+        wanted = QUICK.changed(contexts=3, contexts_drawn=1)
+        session = model.learn([photos["cat"]], token="V1", class_noun="cat", settings=wanted)
+        cat = model.store.concept("V1")
+        stored = [model.store.tensors(context.latents) for context in cat.contexts]
+        context = model.context_of(cat)
+        assert model.sampling(session).contexts == 1
+    assert len(stored) == 3
+    assert {array.dtype for arrays in stored for array in arrays.values()} == {np.dtype("float16")}
+    assert context is not None and context.latents.dtype == np.float32
+    assert np.array_equal(context.latents, np.stack([a["latent"] for a in stored]))
+    assert np.array_equal(context.first(1).latents, context.latents[:1])
+
+
 def test_a_thumbnail_is_the_first_contexts_photo(photos: dict[str, Path], tmp_path: Path) -> None:
     colours = [(220, 60, 40), (60, 220, 40), (40, 60, 220)]
     (tmp_path / "each").mkdir()
