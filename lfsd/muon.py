@@ -64,24 +64,29 @@ class Muon(torch.optim.AdamW):
         return super().step(closure)
 
     def _orthogonal_step(self, group: dict[str, Any]) -> None:
-        alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
-        for parameter in group["params"]:
-            if parameter.grad is not None:
-                alike[parameter.shape].append(parameter)
-        for shape, parameters in alike.items():
-            ahead = torch.stack([self._ahead(p).flatten(1) for p in parameters])
-            scale = group["lr"] * step_size(*ahead.shape[1:])
-            for parameter, update in zip(parameters, orthogonal(ahead), strict=True):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.sub_(update.view(shape), alpha=scale)
-                parameter.grad = None
+        moving = [p for p in group["params"] if p.grad is not None]
+        alike: dict[torch.Size, list[int]] = defaultdict(list)
+        for i, parameter in enumerate(moving):
+            alike[parameter.shape].append(i)
+        ahead = self._ahead(moving)
+        if group["weight_decay"]:
+            torch._foreach_mul_(moving, 1 - group["lr"] * group["weight_decay"])
+        for shape, which in alike.items():
+            stacked = torch.stack([ahead[i].flatten(1) for i in which])
+            scale = group["lr"] * step_size(*stacked.shape[1:])
+            updates = orthogonal(stacked).reshape(-1, *shape).unbind()
+            torch._foreach_sub_([moving[i] for i in which], updates, alpha=scale)
+        for parameter in moving:
+            parameter.grad = None
 
-    def _ahead(self, parameter: Tensor) -> Tensor:
-        """Nesterov's gradient: where the momentum carries to, and the gradient there."""
-        gradient, state = parameter.grad, self.state[parameter]
-        assert gradient is not None
-        if "average" not in state:
-            state["average"] = torch.zeros_like(parameter)
-            state["step"] = torch.zeros(())  # AdamW's loading wants one of every parameter
-        average: Tensor = state["average"].lerp_(gradient, 1 - MOMENTUM)
-        return gradient.lerp(average, MOMENTUM)
+    def _ahead(self, parameters: list[Tensor]) -> tuple[Tensor, ...]:
+        """Nesterov's gradients: where the momentum carries to, and the gradient there."""
+        gradients = [p.grad for p in parameters]
+        for parameter in parameters:
+            state = self.state[parameter]
+            if "average" not in state:
+                state["average"] = torch.zeros_like(parameter)
+                state["step"] = torch.zeros(())  # AdamW's loading wants one of every parameter
+        averages = [self.state[p]["average"] for p in parameters]
+        torch._foreach_lerp_(averages, gradients, 1 - MOMENTUM)
+        return torch._foreach_lerp(gradients, averages, MOMENTUM)
