@@ -83,6 +83,8 @@ class Adapter:
             parameter.requires_grad_(False)
         for layer in self.layers.values():
             layer.set_adapter(STUDENT, inference_mode=True)
+            # autocast would undo at once what this casts: two copies of every input for nothing
+            layer.cast_input_dtype_enabled = False
         for parameter in self.parameters(STUDENT) + self.parameters(TEACHER):
             parameter.data = parameter.data.to(base.device, torch.float32)
         self.trainable(True)

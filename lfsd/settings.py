@@ -33,7 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     What was chosen is stored with the session."""
 
     # the loop
-    steps: int = 200
+    steps: int = 300
     """Optimiser steps."""
     batch: int = 4
     """Photos per step, over all processes together; more in the first session, see `replay`."""
@@ -105,7 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trajectory is followed, which goes stale as the student moves."""
 
     # replay
-    replay: int = 1
+    replay: int = 2
     """Rows per step, over all processes together, that show earlier concepts' vision contexts again
     under their own prompts, as they are and (with `composites`) cut out, so that a concept goes on
     being learned; 0 for none. The first session, which has none to show, sees as many more
