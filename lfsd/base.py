@@ -18,6 +18,7 @@ from lfsd.attention import install_processors
 from lfsd.device import pick_device, pick_dtype
 from lfsd.errors import BaseUnavailableError, UsageError
 from lfsd.locate import POCKET, layout_of, locate_base, resolve_base
+from lfsd.norm import install_norms
 from lfsd.tokens import TokenTable
 from store.records import BaseRef
 
@@ -115,6 +116,7 @@ class BaseModel:
         for module in (self.unet, self.vae, *self.text_encoders):
             module.to(self.device).eval().requires_grad_(False)
         install_processors(self.unet)
+        install_norms(self.unet)
 
     @property
     def tokens(self) -> list[str]:

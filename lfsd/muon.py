@@ -2,11 +2,11 @@
 
 AdamW's update of a LoRA matrix is dominated by a few directions; Muon's moves all of them alike, so
 that a narrow network learns a subject in fewer steps. `torch.optim.Muon` takes only 2-D weights;
-here convolutions count as matrices [out, in * k * k], and those of one shape are computed at once.
+here convolutions count as matrices [out, in * k * k], and all are computed at once.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,21 +26,31 @@ COEFFICIENTS = (
 factor of 1.01)."""
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix with equal singular values, near 1 (its polar factor): [..., m, n] each.
+def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Of each its nearest matrix with equal singular values, near 1 (its polar factor).
 
-    The iteration runs on the Gram matrix of the shorter side, which is small for LoRA's.
+    Shapes [n, rows, columns], each its own. The iteration runs on the Gram matrices of the shorter
+    sides, which are small for LoRA's and mostly of one size: those are computed at once.
     """
-    wide = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
-    unit = wide / (1.01 * wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    gram = unit @ unit.mT
+    wide = [m if m.shape[-2] <= m.shape[-1] else m.mT for m in matrices]
+    unit = [m / (1.01 * m.norm(dim=(-2, -1), keepdim=True) + 1e-7) for m in wide]
+    found = list(unit)
+    for side in {m.shape[-2] for m in wide}:
+        alike = [i for i, m in enumerate(wide) if m.shape[-2] == side]
+        roots = _inverse_roots(torch.cat([unit[i] @ unit[i].mT for i in alike]))
+        for i, root in zip(alike, roots.split([len(unit[i]) for i in alike]), strict=True):
+            found[i] = root @ unit[i]
+    return [f if w is m else f.mT for f, w, m in zip(found, wide, matrices, strict=True)]
+
+
+def _inverse_roots(gram: Tensor) -> Tensor:
+    """What a matrix of this Gram matrix [n, side, side] is multiplied by to be orthogonal."""
     identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     whole = identity.expand_as(gram)
     for a, b, c in COEFFICIENTS:
         turn = a * identity + b * gram + c * (gram @ gram)
         whole, gram = turn @ whole, turn @ gram @ turn
-    found = whole @ unit
-    return found if wide is matrix else found.mT
+    return whole
 
 
 def step_size(rows: int, columns: int) -> float:
@@ -71,11 +81,11 @@ class Muon(torch.optim.AdamW):
         ahead = self._ahead(moving)
         if group["weight_decay"]:
             torch._foreach_mul_(moving, 1 - group["lr"] * group["weight_decay"])
-        for shape, which in alike.items():
-            stacked = torch.stack([ahead[i].flatten(1) for i in which])
-            scale = group["lr"] * step_size(*stacked.shape[1:])
-            updates = orthogonal(stacked).reshape(-1, *shape).unbind()
-            torch._foreach_sub_([moving[i] for i in which], updates, alpha=scale)
+        stacked = [torch.stack([ahead[i].flatten(1) for i in its]) for its in alike.values()]
+        for (shape, its), update in zip(alike.items(), orthogonal(stacked), strict=True):
+            steps = update.reshape(-1, *shape).unbind()
+            scale = group["lr"] * step_size(*update.shape[1:])
+            torch._foreach_sub_([moving[i] for i in its], steps, alpha=scale)
         for parameter in moving:
             parameter.grad = None
 

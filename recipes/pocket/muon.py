@@ -44,7 +44,9 @@ class Muon(torch.optim.Optimizer):
             average = self.state[parameter]["average"].lerp_(parameter.grad, 1 - momentum)
             if turn % world == rank:
                 ahead = parameter.grad.lerp(average, momentum).flatten(1)
-                updates[i].copy_((step_size(*ahead.shape) * orthogonal(ahead)).view_as(parameter))
+                updates[i].copy_(
+                    (step_size(*ahead.shape) * orthogonal([ahead[None]])[0]).view_as(parameter)
+                )
         if world > 1:
             flat = torch.cat([u.flatten() for u in updates])
             dist.all_reduce(flat)

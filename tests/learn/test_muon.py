@@ -18,11 +18,19 @@ def matrices(count: int, rows: int, columns: int) -> tuple[torch.Tensor, torch.T
 @pytest.mark.parametrize("shape", [(24, 90), (90, 24), (40, 40)])
 def test_an_update_moves_every_direction_alike(shape: tuple[int, int]) -> None:
     uneven, polar = matrices(3, *shape)
-    even = orthogonal(uneven)
+    (even,) = orthogonal([uneven])
     values = torch.linalg.svdvals(even)
     assert values.min() > 0.8 and values.max() < 1.2
     alike = torch.nn.functional.cosine_similarity(even.flatten(1), polar.flatten(1))
     assert alike.min() > 0.99
+
+
+def test_matrices_of_other_shapes_beside_it_change_nothing() -> None:
+    given = [matrices(n, *shape)[0] for n, shape in ((3, (8, 20)), (1, (20, 8)), (2, (12, 12)))]
+    together = orthogonal(given)
+    assert [m.shape for m in together] == [m.shape for m in given]
+    for one, alone in zip(together, given, strict=True):
+        assert torch.allclose(one, orthogonal([alone])[0], atol=1e-5)
 
 
 def group(parameters: list[torch.nn.Parameter], rate: float) -> dict[str, object]:
