@@ -33,7 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     What was chosen is stored with the session."""
 
     # the loop
-    steps: int = 300
+    steps: int = 250
     """Optimiser steps."""
     batch: int = 4
     """Photos per step, over all processes together; more in the first session, see `replay`."""
@@ -119,7 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timesteps: Literal["uniform", "shapes"] = "shapes"
     """Where in the schedule photos are noised to, and where the teachers are listened to: anywhere,
     or half of the time in 0.4 to 0.9 of it, where shapes are decided."""
-    guidance_dropout: float = 0.0
+    guidance_dropout: float = 0.1
     """Chance that a photo is seen under the empty prompt, from which guidance leads away."""
     flip: float = 0.0
     """Chance that a photo is mirrored: one more view to learn in the same steps, and writing comes
