@@ -12,8 +12,10 @@ from benchmarks.lifelong.journal import Journal
 from benchmarks.lifelong.report import main, write_report
 
 ABOUT = {
-    "protocol": {"lessons": [1, 2]},
-    "photos": {},
+    "protocol": {
+        "lessons": [{"token": "V1", "source": "sprite"}, {"token": "V2", "source": "photos"}]
+    },
+    "photos": {"V1": ["s"], "V2": ["p"]},
     "base": "b",
     "judge": "j",
     "device": "cpu",
@@ -42,10 +44,16 @@ def line(number: int, fidelity: list[float], change: float, seconds: float) -> d
 
 
 def add_run(
-    out: Path, method: str, seed: int, last: float, change: float = -0.2, sessions: int = 2
+    out: Path,
+    method: str,
+    seed: int,
+    last: float,
+    change: float = -0.2,
+    sessions: int = 2,
+    about: dict[str, object] = ABOUT,
 ) -> None:
     journal = Journal(out / method / f"seed-{seed}")
-    journal.open(ABOUT)
+    journal.open(about)
     lines = [line(1, [0.8], 0.0, 10.0), line(2, [last, 0.8], change, 20.0)]
     pictures = journal.folder / "pictures"
     pictures.mkdir()
@@ -110,11 +118,18 @@ def test_lines_alone_make_a_report_elsewhere(tmp_path: Path) -> None:
     assert sorted((tmp_path / "runs").rglob("*")) == kept, "nothing is written beside the runs"
 
 
+def test_sprites_rounded_on_another_machine_are_the_same_photos(tmp_path: Path) -> None:
+    add_run(tmp_path, "naive", 0, 0.4)
+    add_run(tmp_path, "ours", 0, 0.7, about={**ABOUT, "photos": {"V1": ["t"], "V2": ["p"]}})
+    assert main([str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("other", [{"base": "c"}, {"photos": {"V1": ["s"], "V2": ["q"]}}])
 def test_runs_of_two_protocols_are_not_mixed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: dict[str, object]
 ) -> None:
     add_run(tmp_path, "naive", 0, 0.4)
-    Journal(tmp_path / "ours/seed-0").open({**ABOUT, "base": "another"})
+    Journal(tmp_path / "ours/seed-0").open({**ABOUT, **other})
     assert main([str(tmp_path)]) == 1
     assert "several protocols" in capsys.readouterr().err
 

@@ -46,8 +46,8 @@ POOLED = {
     "replay": 0,
     "l2_sp": 0.0,
 }
-"""Without contexts, with another pool than lfsd's, made once per session. Two of its entries ride in
-a step: one row fewer than lfsd has for distillation and replay together."""
+"""Without contexts, with another pool than lfsd's, made once per session. Two of its entries ride
+in a step: one row fewer than lfsd has for distillation and replay together."""
 FIXED = {
     "teacher": "previous",
     "trajectory": "teacher",
