@@ -46,6 +46,19 @@ def test_each_speaks_for_itself(adapter: Adapter) -> None:
     assert torch.equal(look(adapter), base)
 
 
+def test_in_half_precision_lora_sees_the_layers_own_input() -> None:
+    half = Adapter(BaseModel.load(tiny_base("pocket"), device="cpu", precision="bf16"), SETTINGS)
+    seen: dict[str, list[torch.dtype]] = {key: [] for key in half.layers}
+    for key, layer in half.layers.items():
+        for module in (layer.get_base_layer(), layer.lora_A[STUDENT]):
+            module.register_forward_pre_hook(
+                lambda _module, args, key=key: seen[key].append(args[0].dtype)
+            )
+    look(half)
+    assert all(len(dtypes) == 2 and len(set(dtypes)) == 1 for dtypes in seen.values()), seen
+    assert any(torch.bfloat16 in dtypes for dtypes in seen.values())
+
+
 def test_switching_away_and_back_keeps_the_student_training(adapter: Adapter) -> None:
     # peft's set_adapter and enable_adapters flip requires_grad; ours must not
     for speak in (adapter.as_teacher, adapter.as_base, adapter.as_student, adapter.merged):
