@@ -75,6 +75,8 @@ class Muon(torch.optim.AdamW):
 
     def _orthogonal_step(self, group: dict[str, Any]) -> None:
         moving = [p for p in group["params"] if p.grad is not None]
+        if not moving:
+            return
         alike: dict[torch.Size, list[int]] = defaultdict(list)
         for i, parameter in enumerate(moving):
             alike[parameter.shape].append(i)

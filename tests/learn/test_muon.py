@@ -64,6 +64,12 @@ def test_columns_without_a_gradient_stay_as_they_are_bit_for_bit() -> None:
         assert not torch.equal(weight[:, :5], before[:, :5])
 
 
+def test_without_any_gradient_nothing_moves() -> None:
+    weight = torch.nn.Parameter(torch.ones(4, 6))
+    Muon([group([weight], 1e-2)]).step()
+    assert torch.equal(weight, torch.ones(4, 6))
+
+
 def test_other_groups_take_adamws_step() -> None:
     start = torch.linspace(-1, 1, 6).reshape(2, 3)
     mine, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))

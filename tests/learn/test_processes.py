@@ -30,6 +30,7 @@ SETTINGS = Settings(
     alpha=4.0,
     steps=4,
     batch=2,  # and the row that has nothing to replay
+    replay=1,
     lr_adapter=1e-2,
     distill=False,
     device="cpu",
