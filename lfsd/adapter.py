@@ -23,28 +23,19 @@ _PATTERNS = {
     "resnet": r".*\.resnets\.\d+\.(conv1|conv2)",
 }
 ATTENTION, EVERYTHING = ("attn1", "attn2"), tuple(_PATTERNS)
-FULL_WIDTH = 320
-"""Channels at the first level of Stable Diffusion's UNets; defaults are made for these."""
 
 
 def fitted(settings: Settings, base: BaseModel) -> Settings:
     """`settings` with `targets` and `optimizer` chosen by the base where they name none."""
-    wide = width(base) >= FULL_WIDTH
     return settings.changed(
-        targets=settings.targets or (ATTENTION if wide else EVERYTHING),
-        optimizer=settings.optimizer or ("adamw" if wide else "muon"),
+        targets=settings.targets or (EVERYTHING if base.narrow else ATTENTION),
+        optimizer=settings.optimizer or ("muon" if base.narrow else "adamw"),
     )
 
 
 def layer_pattern(targets: Sequence[str]) -> str:
     """What the names of the adapted layers match: peft's `target_modules`."""
     return "|".join(f"({_PATTERNS[target]})" for target in targets)
-
-
-def width(base: BaseModel) -> int:
-    """The UNet's channels at its first level."""
-    channels: int = base.unet.config.block_out_channels[0]
-    return channels
 
 
 class Adapter:

@@ -22,6 +22,9 @@ from lfsd.norm import install_norms
 from lfsd.tokens import TokenTable
 from store.records import BaseRef
 
+FULL_WIDTH = 320
+"""Channels at the first level of Stable Diffusion's UNets; defaults are made for these."""
+
 __all__ = ["POCKET", "BaseModel", "TextStates", "layout_of", "locate_base", "resolve_base"]
 
 
@@ -117,6 +120,16 @@ class BaseModel:
             module.to(self.device).eval().requires_grad_(False)
         install_processors(self.unet)
         install_norms(self.unet)
+
+    @property
+    def width(self) -> int:
+        """The UNet's channels at its first level."""
+        return int(self.unet.config.block_out_channels[0])
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the UNet is narrower than Stable Diffusion's."""
+        return self.width < FULL_WIDTH
 
     @property
     def tokens(self) -> list[str]:

@@ -129,8 +129,7 @@ class ContextBank:
     text: "TextStates"
     alphas_cumprod: Tensor
     feed: Feed = "attend"
-    start: float = 0.0
-    stop: float = 1.0
+    fraction: float = 1.0
     states: dict[int, States] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -143,7 +142,7 @@ class ContextBank:
 
     def active(self, step: int, total: int) -> bool:
         """Whether sampling step `step` of `total` (0 is the noisiest) sees the contexts."""
-        return self.start * total <= step < self.stop * total
+        return step >= total - round(self.fraction * total)
 
     def at(self, t: int) -> Tensor:
         """The contexts noised to timestep t, [K,C,h,w]."""
@@ -181,15 +180,12 @@ class ContextBank:
 def context_weights(
     contexts: Sequence[ConceptContext], strength: float, *, masked: bool = True
 ) -> np.ndarray:
-    """Strength times subject mask, [K,h,w] float32, for all contexts one after another.
-
-    A concept's contexts share its strength, so keeping more of them does not pull harder.
-    """
+    """Strength times subject mask, [K,h,w] float32, for all contexts one after another."""
     strength = min(max(strength, 0.0), STRENGTH_LIMIT)
     parts = []
     for context in contexts:
         count, _, height, width = context.latents.shape
-        weights = np.full((count, height, width), strength / max(count, 1), dtype=np.float32)
+        weights = np.full((count, height, width), strength, dtype=np.float32)
         if masked and context.masks is not None:
             weights *= np.clip(context.masks, 0.0, 1.0)
         parts.append(weights)
@@ -221,8 +217,8 @@ def context_bank(
 ) -> ContextBank | None:
     """The bank of all contexts of some concepts, or None when there is nothing to attend to.
 
-    `fraction` is the share of sampling steps, counted from the noisiest, that see them. The base
-    must hold the concepts' token rows.
+    `fraction` is the share of sampling steps, up to the last, that see them. The base must hold
+    the concepts' token rows.
     """
     contexts = [c for c in contexts if len(c.latents)]
     if not contexts or feed == "off" or strength <= 0 or fraction <= 0:
@@ -241,5 +237,5 @@ def context_bank(
         text=base.encode_text(prompts),
         alphas_cumprod=base.alphas_cumprod.to(base.device),
         feed=feed,
-        stop=min(fraction, 1.0),
+        fraction=min(fraction, 1.0),
     )

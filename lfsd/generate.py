@@ -181,7 +181,7 @@ def generate(
     a picture under way is kept as a PNG. Raises ResourceError when memory does not suffice for one
     picture.
     """
-    sampling = sampling or Sampling()
+    sampling = (sampling or Sampling()).fitted(base)
     seed = secrets.randbelow(2**31) if seed is None else seed
     tokens = tuple(concepts if concepts is not None else (c.token for c in contexts))
     seeds = [seed + i for i in range(n)]

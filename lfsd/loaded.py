@@ -1,5 +1,6 @@
 """The store, and what of it stands in memory: base, adapter, tokens and judge, each loaded once."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,11 +138,18 @@ class LoadedModel:
         ]
 
     def fidelity_when_learned(self) -> dict[str, float]:
-        """Each living concept's fidelity in the quick check of its own session."""
+        """Each living concept's fidelity in the quick check of its own session.
+
+        Of sessions that were checked as sessions are now: drawn in another way the figure would
+        be another one, and pass for forgetting.
+        """
+        from lfsd.measure import QUICK
+
         tokens = {c.session: c.token for c in self._store.concepts()}
         found = {}
         for session in self.sessions():
-            if session.concept is not None and session.id in tokens:
+            alike = session.metrics.get("plan") == asdict(QUICK)
+            if session.concept is not None and session.id in tokens and alike:
                 value = (session.metrics.get("fidelity") or {}).get(session.concept.token)
                 if value is not None:
                     found[tokens[session.id]] = float(value)

@@ -16,8 +16,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from lfsd import checkpoint as saved
-from lfsd.adapter import FULL_WIDTH, TEACHER, Adapter, Guard, fitted, width
-from lfsd.base import BaseModel
+from lfsd.adapter import TEACHER, Adapter, Guard, fitted
+from lfsd.base import FULL_WIDTH, BaseModel
 from lfsd.context import ConceptContext
 from lfsd.data import Draw, PhotoLatents, draw_batch, draw_pool, draw_replay
 from lfsd.distill import Pool, kd_loss
@@ -47,7 +47,7 @@ def usual_rate(base: BaseModel, optimizer: str | None) -> float:
     (arXiv 2203.03466): the rate is in proportion to 1 / width for a UNet narrower than Stable
     Diffusion's. Muon's steps, which no direction dominates, may be larger.
     """
-    return 2e-4 * max(1.0, FULL_WIDTH / width(base)) * (MUON_RATE if optimizer == "muon" else 1)
+    return 2e-4 * max(1.0, FULL_WIDTH / base.width) * (MUON_RATE if optimizer == "muon" else 1)
 
 
 def usual_token_rate(base: BaseModel) -> float:

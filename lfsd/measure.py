@@ -67,12 +67,23 @@ class Plan:
     """Scene prompts per concept, one picture each; accuracy is always among all scenes."""
     steps: int = 20
     guidance: float = 5.0
+    guidance_fraction: float | None = None
+    """As `Sampling` has it."""
     drift_steps: int = 25
     drift_every: int = 1
     """Compare predictions at every so many steps of the base's trajectory."""
     concepts: int | None = None
     """Draw so many concepts at most: the newest and a spread of the others. None is all."""
     seed: int = 1000
+
+    def drawn(self, sampling: Sampling) -> Sampling:
+        """`sampling` as this plan draws."""
+        return replace(
+            sampling,
+            steps=self.steps,
+            guidance=self.guidance,
+            guidance_fraction=self.guidance_fraction,
+        )
 
 
 QUICK = Plan(pictures=2, scenes=2, steps=8, drift_steps=10, drift_every=2, concepts=6)
@@ -140,7 +151,7 @@ class Examiner:
         total: int,
     ) -> None:
         self.base, self.judge, self.plan, self.on_event = base, judge, plan, on_event
-        self.sampling = replace(sampling, steps=plan.steps, guidance=plan.guidance)
+        self.sampling = plan.drawn(sampling)
         self.drawn, self.total = 0, total
 
     def draw(

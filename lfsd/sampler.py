@@ -1,8 +1,12 @@
-"""The denoising loop: schedule, guidance, seeds, and contexts fed to the conditional branch."""
+"""The denoising loop: schedule, guidance, seeds, and contexts fed to the conditional branch.
+
+Words decide early what a picture shows, contexts late how it looks: guidance ends where contexts
+begin, so that it does not multiply what they add.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -25,6 +29,9 @@ class Sampling:
     steps: int = 30
     guidance: float = 5.0
     """Classifier-free guidance scale; 1 leaves the unconditional branch out."""
+    guidance_fraction: float | None = None
+    """Share of the steps, from the first, that are guided (arXiv 2404.07724).
+    None: 0.5 for a UNet narrower than Stable Diffusion's, whose pictures it spoils late; else 1."""
     guidance_rescale: float | None = None
     """0..1: pull the guided prediction's spread back to the conditional's (arXiv 2305.08891).
     None: 0.7, the paper's figure, for models that predict v, whose colours saturate; else 0."""
@@ -32,12 +39,27 @@ class Sampling:
     negative: str = ""
     icgen: Literal["attend", "canvas", "off"] = "attend"
     context_strength: float = 1.0
-    context_fraction: float = 1.0
+    context_fraction: float = 0.5
+    """Share of the steps, up to the last, that see contexts."""
     context_masked: bool = True
-    contexts: int = 2
+    contexts: int = 4
     """How many of a concept's contexts take part, the first chosen."""
     batch: int = 4
     """Pictures per forward; halved by itself when memory runs out."""
+
+    def fitted(self, base: BaseModel) -> "Sampling":
+        """The same with what `base` decides filled in."""
+        rescale, share = self.guidance_rescale, self.guidance_fraction
+        if rescale is None:
+            rescale = 0.7 if base.prediction_type == "v_prediction" else 0.0
+        if share is None:
+            share = 0.5 if base.narrow else 1.0
+        return replace(self, guidance_rescale=rescale, guidance_fraction=share)
+
+    def guides(self, step: int) -> bool:
+        """Whether step `step`, of which 0 is the noisiest, has an unconditional branch."""
+        share = 1.0 if self.guidance_fraction is None else self.guidance_fraction
+        return self.guidance != 1 and step < round(share * self.steps)
 
 
 def build_scheduler(config: Mapping[str, Any], sampler: str) -> Any:
@@ -140,23 +162,21 @@ def sample(
     """Denoise [B,C,h,w] of noise under B text states into clean latents, float32.
 
     `on_step` hears the number of the step and can ask for the clean latents it predicted.
-    Without `negative`, or at guidance 1, there is no unconditional branch.
+    Without `negative`, at guidance 1 and after its share of the steps there is no unconditional
+    branch.
     """
+    sampling = sampling.fitted(base)
     scheduler = build_scheduler(base.scheduler_config, sampling.sampler)
     scheduler.set_timesteps(sampling.steps, device=base.device)
     timesteps: list[int] = scheduler.timesteps.tolist()
-    if sampling.guidance == 1:
-        negative = None
-    rescale = sampling.guidance_rescale
-    if rescale is None:
-        rescale = 0.7 if base.prediction_type == "v_prediction" else 0.0
     latents = noise.to(base.device) * scheduler.init_noise_sigma
     for index, t in enumerate(timesteps):
         active = bank if bank is not None and bank.active(index, len(timesteps)) else None
         model_input = scheduler.scale_model_input(latents, t)
-        cond, uncond = predict_branches(base, model_input, t, text, negative, active)
+        away = negative if sampling.guides(index) else None
+        cond, uncond = predict_branches(base, model_input, t, text, away, active)
         if uncond is not None:
-            cond = guided(cond, uncond, sampling.guidance, rescale)
+            cond = guided(cond, uncond, sampling.guidance, sampling.guidance_rescale or 0.0)
         latents = scheduler.step(cond, scheduler.timesteps[index], latents, return_dict=False)[0]
         a = base.alphas_cumprod[t]
         on_step(index + 1, partial(_predicted, cond, model_input, a, base.prediction_type))

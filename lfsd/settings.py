@@ -145,8 +145,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # vision contexts
     contexts: int = 4
     """Contexts kept for this concept, which later sessions replay."""
-    contexts_drawn: int = 2
-    """How many of them guide a picture, the first chosen: each costs time in every step of it."""
+    contexts_drawn: int = 4
+    """How many of them guide a picture, the first chosen."""
     context_choice: Literal["first", "medoid", "spread"] = "spread"
     """Which photos become contexts."""
     thumbnail: bool = False
@@ -155,9 +155,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     icgen: Literal["attend", "canvas", "off"] = "attend"
     """How generation uses them."""
     context_strength: float = 1.0
-    """0 leaves contexts out, 1 attends to them as to the picture itself."""
-    context_fraction: float = 1.0
-    """Share of the sampling steps, from the start, that see the contexts."""
+    """0 leaves contexts out, 1 attends to each as to the picture itself."""
+    context_fraction: float = 0.5
+    """Share of the sampling steps, up to the last, that see the contexts: early ones decide what
+    the picture shows, which is the words' business."""
     context_mask: Mask = "saliency"
     """Which of a context's tokens count."""
 

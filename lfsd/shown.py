@@ -85,10 +85,10 @@ class ShownContexts:
             return draw, None
         size, total = len(draw.t), self.base.num_train_timesteps
         rng = seeded(self.settings.seed, *key)
-        level, clear = torch.rand(1, generator=rng), 1 - self.settings.context_fraction
-        if level < clear:
-            place = (level / clear + torch.arange(size) / size) % 1 * clear
-            return draw._replace(t=_timesteps(place, total)), None
+        level, clear = torch.rand(1, generator=rng), self.settings.context_fraction
+        if level >= clear:
+            place = ((level - clear) / (1 - clear) + torch.arange(size) / size) % 1
+            return draw._replace(t=_timesteps(clear + place * (1 - clear), total)), None
         photo = int(torch.randint(self.data.photos, (1,), generator=rng))
         moved = torch.randint(1, self.data.photos, (size,), generator=rng)
         noise = torch.randn(draw.noise.shape[1:], generator=rng)

@@ -1,7 +1,6 @@
 """What is measured after a session: the same pictures, the same judge, for every method."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -53,7 +52,7 @@ class Examination:
         """
         seen = [s for s in self.sessions if s.number <= number]
         chosen = seen if self.protocol.examined(number) else seen[-1:]
-        subjects = [self._subject(learner, s) for s in chosen]
+        subjects = [self.subject(learner, s) for s in chosen]
         run = self._examiner(learner)
         drawn, scenes = {}, {}
         for subject in subjects:
@@ -70,11 +69,11 @@ class Examination:
 
     def sheet(self, learner: Learner, session: Session) -> Image.Image:
         """The protocol's prompts of one concept side by side, as the method draws them now."""
-        subject = self._subject(learner, session)
+        subject = self.subject(learner, session)
         words = concept_words(session.token, session.class_noun)
         prompts = [fill(prompt, words) for prompt in self.protocol.sheet]
         plan = self.protocol.plan
-        sampling = replace(learner.sampling(), steps=plan.steps, guidance=plan.guidance)
+        sampling = plan.drawn(learner.sampling())
         learner.stand(session.token)
         with learner.adapter.merged():
             bank = bank_for(self.base, [subject.context] if subject.context else [], sampling)
@@ -86,7 +85,8 @@ class Examination:
         sampling = Sampling() if learner is None else learner.sampling()
         return Examiner(self.base, self.judge, self.protocol.plan, sampling, ignore, 0)
 
-    def _subject(self, learner: Learner, session: Session) -> Subject:
+    def subject(self, learner: Learner, session: Session) -> Subject:
+        """A concept as the method draws it."""
         return Subject(
             session.token,
             session.class_noun,

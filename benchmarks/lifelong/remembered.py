@@ -10,7 +10,6 @@ its adapter's predictions alone, without contexts.
 """
 
 import sys
-from collections.abc import Iterator
 from statistics import fmean
 
 from benchmarks.lifelong.__main__ import parse, prepare
@@ -30,7 +29,7 @@ def remembered(bench: Bench, method: Method, seed: int) -> tuple[Losses, Losses]
     """L_DM when learned and at the end, mean over concepts; None without a whole run."""
     learned: list[Losses] = []
     photos: dict[str, PhotoLatents] = {}
-    for learner in _states(bench, method, seed):
+    for learner in bench.states(method, seed):
         session = bench.sessions[len(learned)]
         own = (session.token, session.class_noun)
         photos[session.token] = plain_latents(bench.base, session.photos, *own)
@@ -39,20 +38,6 @@ def remembered(bench: Bench, method: Method, seed: int) -> tuple[Losses, Losses]
             end = [_losses(learner, s, photos[s.token]) for s in bench.sessions]
             return _means(learned), _means(end)
     return None
-
-
-def _states(bench: Bench, method: Method, seed: int) -> Iterator[Learner]:
-    """The learner after each session that was run."""
-    done = len(bench.journal(method.name, seed).lines())
-    if method.kind.afresh or done < len(bench.sessions):
-        return
-    learner = bench.learner(method, seed)
-    try:
-        for number in range(1, done + 1):
-            learner.restore(bench.own_state(method.name, seed, number))
-            yield learner
-    finally:
-        learner.close()
 
 
 def _losses(learner: Learner, session: Session, photos: PhotoLatents) -> Losses:

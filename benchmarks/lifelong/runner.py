@@ -1,7 +1,7 @@
 """Every method through every session, with every seed; what is done already is not done again."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,19 @@ class Bench:
         """What a learner goes on from, of a session's file."""
         state = self.journal(name, seed).state(number)
         return {key: array for key, array in state.items() if not key.startswith("drawn/")}
+
+    def states(self, method: Method, seed: int) -> Iterator[Learner]:
+        """The learner after each session of a whole run; none of one that is not."""
+        done = len(self.journal(method.name, seed).lines())
+        if method.kind.afresh or done < len(self.sessions):
+            return
+        learner = self.learner(method, seed)
+        try:
+            for number in range(1, done + 1):
+                learner.restore(self.own_state(method.name, seed, number))
+                yield learner
+        finally:
+            learner.close()
 
     def settings(self, method: Method, seed: int) -> Settings:
         """lfsd's defaults, the protocol's budget, the method's changes."""

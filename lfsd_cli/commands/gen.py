@@ -51,6 +51,15 @@ def gen(
     guidance: Annotated[
         float | None, typer.Option("--guidance", min=0.0, help="Guidance scale.")
     ] = None,
+    guidance_fraction: Annotated[
+        float | None,
+        typer.Option(
+            "--guidance-fraction",
+            min=0.0,
+            max=1.0,
+            help="Share of the steps, from the first, that are guided.",
+        ),
+    ] = None,
     negative: Annotated[
         str, typer.Option("--negative", metavar="TEXT", help="What to keep away from.")
     ] = "",
@@ -58,7 +67,7 @@ def gen(
         bool, typer.Option("--context/--no-context", help="Use the concepts' vision contexts.")
     ] = True,
     context_strength: Annotated[
-        float | None, typer.Option("--context-strength", min=0.0, help="How strongly (0 to 1).")
+        float | None, typer.Option("--context-strength", min=0.0, help="How strongly (usually 1).")
     ] = None,
     as_of: Annotated[
         str | None,
@@ -97,20 +106,20 @@ def gen(
 
     if live is not None and not live.absolute().parent.is_dir():
         raise UsageError(f"--live {live}: there is no folder {live.parent}", f"mkdir {live.parent}")
-    chosen = {} if guidance is None else {"guidance": guidance}
     with Narrator(call.out) as narrator, LifelongModel.open(call.home, device=device) as model:
         pictures = model.generate(
             prompt,
             n=n,
             seed=seed,
             steps=steps,
+            guidance=guidance,
+            guidance_fraction=guidance_fraction,
             negative=negative,
             context=context,
             context_strength=context_strength,
             as_of=as_of,
             on_event=narrator,
             live=live,
-            **chosen,
         )
     paths = _save(pictures, plan_paths(out, prompt, [picture.seed for picture in pictures]))
     sheet = grid([picture.image for picture in pictures]) if make_grid else None

@@ -73,7 +73,7 @@ def learn(
     ] = True,
     contexts: Annotated[
         int | None,
-        typer.Option("--contexts", metavar="N", help="Vision contexts to keep; pictures use two."),
+        typer.Option("--contexts", metavar="N", help="Vision contexts to keep; pictures use four."),
     ] = None,
     thumbnail: Annotated[
         bool,

@@ -1,18 +1,23 @@
 """Every method through the runner; a killed run goes on to the same lines; the report of it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.lifelong.drawn import LATE, WAYS, Way, drawn
+from benchmarks.lifelong.drawn import main as drawn_main
 from benchmarks.lifelong.methods import METHODS, PLAIN, Method, pools
 from benchmarks.lifelong.methods.penalties import Ewc
 from benchmarks.lifelong.protocol import Protocol, Session
-from benchmarks.lifelong.remembered import main, remembered
+from benchmarks.lifelong.remembered import main as remembered_main
+from benchmarks.lifelong.remembered import remembered
 from benchmarks.lifelong.report import write_report
 from benchmarks.lifelong.runner import COSTS, Bench
 from benchmarks.plasticity import PLACES
@@ -130,7 +135,23 @@ def test_what_is_remembered_is_asked_of_the_states(bench: Bench, tmp_path: Path)
     assert remembered(elsewhere(bench, tmp_path), METHODS["naive"], 0) is None
 
 
-def test_nothing_to_ask_is_said_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_drawn_depends_on_the_way(bench: Bench, tmp_path: Path) -> None:
+    last = bench.run(METHODS["ours"], 0)[-1]
+    ways = {name: drawn(bench, METHODS["ours"], 0, way) for name, way in WAYS.items()}
+    assert len(set(ways.values())) == len(WAYS), "no two ways draw the same"
+    plain, first, confused, aligned = drawn(bench, METHODS["ours"], 0, Way(0.5, LATE)) or (0.0,) * 4
+    assert plain == pytest.approx(fmean(last["fidelity"].values())), "as the run's own last line"
+    assert first == pytest.approx(last["fidelity"]["V1"])
+    assert aligned == pytest.approx(last["text_alignment"])
+    assert 0 <= confused <= 1
+    assert not bench.base.tokens, "the base is left as it was"
+    assert drawn(elsewhere(bench, tmp_path), METHODS["ours"], 0, Way(0.5, LATE)) is None
+
+
+@pytest.mark.parametrize("main", [remembered_main, drawn_main])
+def test_nothing_to_ask_is_said_plainly(
+    main: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--protocol", "short", "--out", str(tmp_path), "--methods", "naive"]
     assert main([*arguments, "--seeds", "0"]) == 1
     assert "no whole run" in capsys.readouterr().err

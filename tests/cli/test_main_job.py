@@ -176,6 +176,18 @@ def test_gen_as_of_the_beginning_is_the_base(run: Run, taught: Path) -> None:
     assert pixels("--as-of", "0") != pixels()
 
 
+def test_gen_guides_as_many_steps_as_it_is_told(run: Run, taught: Path) -> None:
+    def pixels(*words: object) -> bytes:
+        path = run("gen", "a V1 cat", "--seed", 1, "--steps", 4, "-q", *words).out.strip()
+        with Image.open(path) as picture:
+            return picture.tobytes()
+
+    assert pixels("--guidance-fraction", "0.5") == pixels(), "what a narrow base has"
+    assert pixels("--guidance-fraction", "1") != pixels()
+    assert pixels("--guidance-fraction", "0") == pixels("--guidance", "1")
+    assert run("gen", "a V1 cat", "--guidance-fraction", "2").code == 2
+
+
 def test_rename_then_draw(run: Run, taught: Path) -> None:
     assert run("rename", "V1", "Max").code == 0
     assert run("gen", "a Max cat", "--steps", 1, "--json").document["images"][0]["concepts"] == [

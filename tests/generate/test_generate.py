@@ -86,6 +86,7 @@ def test_prompt_negative_guidance_and_steps_all_matter(pocket: BaseModel) -> Non
         made(guidance=1.0),
         made(guidance=9.0),
         made(guidance_rescale=0.0),
+        made(guidance_fraction=0.9),
         made(steps=6),
         made(sampler="ddim"),
     ):
@@ -113,8 +114,36 @@ def test_guidance_one_needs_no_unconditional_branch(
         pocket, "predict", lambda x, *a, **k: rows.append(len(x)) or predict(x, *a, **k)
     )
     make_images(pocket, ["a cat"] * 2, [0, 1], Sampling(steps=2, guidance=1.0))
-    make_images(pocket, ["a cat"] * 2, [0, 1], Sampling(steps=2, guidance=2.0))
+    whole = Sampling(steps=2, guidance=2.0, guidance_fraction=1.0)
+    make_images(pocket, ["a cat"] * 2, [0, 1], whole)
     assert rows == [2, 2, 4, 4]
+
+
+def test_guidance_ends_where_contexts_begin_on_a_narrow_unet_alone(
+    pocket: BaseModel, make_context: ContextMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = []
+    predict = pocket.predict
+    monkeypatch.setattr(
+        pocket, "predict", lambda x, *a, **k: rows.append(len(x)) or predict(x, *a, **k)
+    )
+
+    def made(**options: float) -> dict[str, object]:
+        rows.clear()
+        sampling = Sampling(steps=4, guidance=3.0, **options)  # type: ignore[arg-type]
+        context = [make_context(pocket, count=4)]
+        drawn = generate(pocket, None, "a V1 cat", seed=0, sampling=sampling, contexts=context)
+        return drawn[0].provenance
+
+    assert made()["guidance_fraction"] == 0.5
+    assert rows == [2, 2, 1 + 4, 1 + 4]
+    made(guidance_fraction=0.75, context_fraction=0.25)
+    assert rows == [2, 2, 2, 1 + 4]
+    made(guidance_fraction=0.0)
+    assert rows == [1, 1, 1 + 4, 1 + 4]
+    monkeypatch.setattr(BaseModel, "narrow", False)
+    assert made()["guidance_fraction"] == 1.0
+    assert rows == [2, 2, 2 + 4, 2 + 4]
 
 
 def test_some_contexts_ride_only_in_the_first_batch_and_their_share_of_steps(
@@ -128,7 +157,7 @@ def test_some_contexts_ride_only_in_the_first_batch_and_their_share_of_steps(
     sampling = Sampling(steps=4, context_fraction=0.5, batch=2, contexts=3)
     context = [make_context(pocket, count=4)]
     generate(pocket, None, "a V1 cat", n=4, seed=0, sampling=sampling, contexts=context)
-    assert rows == [7, 7, 4, 4, 4, 4, 4, 4]
+    assert rows == [4, 4, 5, 5, 4, 4, 2, 2]
 
 
 def test_prompts_may_differ_within_a_batch(pocket: BaseModel) -> None:

@@ -1,12 +1,14 @@
 """LifelongModel end to end on tiny bases: learn, look back, take back, go on."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from subprocess import run
 
 import numpy as np
 import pytest
 
+from lfsd import measure
 from lfsd.errors import (
     BaseMismatchError,
     InterruptedLearning,
@@ -118,7 +120,7 @@ def test_rename_keeps_what_was_learned(photos: dict[str, Path], tmp_path: Path) 
 
 
 def test_session_is_measured_and_can_be_measured_again(
-    photos: dict[str, Path], tmp_path: Path
+    photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with LifelongModel.create(tmp_path / "home", str(tiny_base("pocket"))) as model:
         settings = QUICK.changed(measure=True)
@@ -131,6 +133,8 @@ def test_session_is_measured_and_can_be_measured_again(
         reference = model.concepts()[0].reference
         assert reference is not None
         assert model.store.tensors(reference)["photos"].shape[0] == 3
+        monkeypatch.setattr(measure, "QUICK", replace(measure.QUICK, guidance_fraction=1.0))
+        assert model.fidelity_when_learned() == {}, "they were drawn otherwise"
 
 
 def test_interrupted_and_resumed_is_the_uninterrupted(

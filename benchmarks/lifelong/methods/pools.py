@@ -117,7 +117,9 @@ class PriorPreservation(Learner):
         rng = seeded(self.settings.seed, session.token, "class pictures")
         seeds = torch.randint(1 << 30, (CLASS_PICTURES,), generator=rng).tolist()
         with self.adapter.as_base():
-            sampling = Sampling(steps=self.settings.distill_steps, icgen="off", batch=8)
+            sampling = Sampling(
+                steps=self.settings.distill_steps, guidance_fraction=1.0, icgen="off", batch=8
+            )
             images = make_images(self.base, [prompt] * len(seeds), seeds, sampling)
         pixels = np.stack([np.asarray(i) for i in images]).astype(np.float32) / 127.5 - 1
         pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2)
