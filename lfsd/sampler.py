@@ -1,7 +1,7 @@
 """The denoising loop: schedule, guidance, seeds, and contexts fed to the conditional branch.
 
-Words decide early what a picture shows, contexts late how it looks: guidance ends where contexts
-begin, so that it does not multiply what they add.
+Words decide early what a picture shows, contexts late how it looks. On a narrow UNet guidance ends
+where contexts begin, so that it does not multiply what they add (decision 30).
 """
 
 import inspect
