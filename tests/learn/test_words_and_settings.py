@@ -101,14 +101,20 @@ def test_loss_weights_have_mean_one_and_favour_the_subject() -> None:
     assert weights[0, 0, 0] == pytest.approx(10 * float(weights[0, 3, 3]))
 
 
+def of_width(width: int) -> BaseModel:
+    """A base of which nothing is there but how wide its UNet is."""
+    base = BaseModel.__new__(BaseModel)
+    config = SimpleNamespace(block_out_channels=(width, 2 * width))
+    base.unet = SimpleNamespace(config=config)  # type: ignore[assignment]
+    return base
+
+
 @pytest.mark.parametrize(("width", "rate"), [(320, 2e-4), (80, 8e-4), (640, 2e-4)])
 @pytest.mark.parametrize(("optimizer", "times"), [("adamw", 1), ("muon", 4)])
 def test_a_narrow_unet_learns_at_a_higher_rate(
     width: int, rate: float, optimizer: str, times: float
 ) -> None:
-    config = SimpleNamespace(block_out_channels=(width, 2 * width))
-    base = SimpleNamespace(unet=SimpleNamespace(config=config))
-    assert usual_rate(cast(BaseModel, base), optimizer) == pytest.approx(times * rate)
+    assert usual_rate(of_width(width), optimizer) == pytest.approx(times * rate)
 
 
 @pytest.mark.parametrize(
@@ -122,10 +128,7 @@ def test_token_rows_learn_faster_in_a_narrow_encoder(widths: tuple[int, ...], ra
 
 @pytest.mark.parametrize(("width", "targets"), [(320, ATTENTION), (32, EVERYTHING)])
 def test_a_narrow_unet_adapts_its_convolutions_too(width: int, targets: tuple[str, ...]) -> None:
-    base = cast(
-        BaseModel,
-        SimpleNamespace(unet=SimpleNamespace(config=SimpleNamespace(block_out_channels=(width,)))),
-    )
+    base = of_width(width)
     assert fitted(Settings(), base).targets == targets
     assert fitted(Settings(targets=("ff",)), base).targets == ("ff",), "who names them is heard"
 
@@ -134,10 +137,7 @@ def test_a_narrow_unet_adapts_its_convolutions_too(width: int, targets: tuple[st
     ("width", "optimizer", "other"), [(320, "adamw", "muon"), (32, "muon", "adamw")]
 )
 def test_a_narrow_unet_is_stepped_by_muon(width: int, optimizer: str, other: str) -> None:
-    base = cast(
-        BaseModel,
-        SimpleNamespace(unet=SimpleNamespace(config=SimpleNamespace(block_out_channels=(width,)))),
-    )
+    base = of_width(width)
     assert fitted(Settings(), base).optimizer == optimizer
     named = Settings.from_dict({"optimizer": other})
     assert fitted(named, base).optimizer == other, "who names one is heard"
