@@ -105,14 +105,20 @@ def test_models_that_predict_v_are_rescaled(layout: str, usual: float) -> None:
     assert (made(usual) != made(0.7 - usual)).any()
 
 
+def watched(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each forward of the UNet has, from now on."""
+    rows: list[int] = []
+    predict = base.predict
+    monkeypatch.setattr(
+        base, "predict", lambda x, *a, **k: rows.append(len(x)) or predict(x, *a, **k)
+    )
+    return rows
+
+
 def test_guidance_one_needs_no_unconditional_branch(
     pocket: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = []
-    predict = pocket.predict
-    monkeypatch.setattr(
-        pocket, "predict", lambda x, *a, **k: rows.append(len(x)) or predict(x, *a, **k)
-    )
+    rows = watched(pocket, monkeypatch)
     make_images(pocket, ["a cat"] * 2, [0, 1], Sampling(steps=2, guidance=1.0))
     whole = Sampling(steps=2, guidance=2.0, guidance_fraction=1.0)
     make_images(pocket, ["a cat"] * 2, [0, 1], whole)
@@ -122,11 +128,7 @@ def test_guidance_one_needs_no_unconditional_branch(
 def test_guidance_ends_where_contexts_begin_on_a_narrow_unet_alone(
     pocket: BaseModel, make_context: ContextMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = []
-    predict = pocket.predict
-    monkeypatch.setattr(
-        pocket, "predict", lambda x, *a, **k: rows.append(len(x)) or predict(x, *a, **k)
-    )
+    rows = watched(pocket, monkeypatch)
 
     def made(**options: float) -> dict[str, object]:
         rows.clear()
@@ -149,11 +151,7 @@ def test_guidance_ends_where_contexts_begin_on_a_narrow_unet_alone(
 def test_some_contexts_ride_only_in_the_first_batch_and_their_share_of_steps(
     pocket: BaseModel, make_context: ContextMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = []
-    predict = pocket.predict
-    monkeypatch.setattr(
-        pocket, "predict", lambda x, *a, **k: rows.append(len(x)) or predict(x, *a, **k)
-    )
+    rows = watched(pocket, monkeypatch)
     sampling = Sampling(steps=4, context_fraction=0.5, batch=2, contexts=3)
     context = [make_context(pocket, count=4)]
     generate(pocket, None, "a V1 cat", n=4, seed=0, sampling=sampling, contexts=context)
