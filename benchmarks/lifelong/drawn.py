@@ -7,16 +7,17 @@ DIR is where `python -m benchmarks.lifelong` has run, with its states. Every con
 the last session as the protocol examines it, in each of `WAYS`; a row is the mean over seeds.
 """
 
+import argparse
 import sys
 from dataclasses import replace
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from benchmarks.lifelong.__main__ import parse, prepare
+from benchmarks.lifelong.asked import answer
 from benchmarks.lifelong.methods import Method
 from benchmarks.lifelong.methods.learner import Learner
 from benchmarks.lifelong.runner import Bench
-from lfsd.errors import LfsdError
 from lfsd.events import ignore
 from lfsd.figures import fidelity, nearest_shares
 from lfsd.measure import Examiner
@@ -79,30 +80,23 @@ def _figures(bench: Bench, learner: Learner, way: Way) -> tuple[float, ...]:
     return fmean(each), each[0], confused, fmean(alignment)
 
 
+def _rows(args: argparse.Namespace) -> list[list[str]]:
+    bench, methods, seeds = prepare(args)
+    rows = []
+    for method in methods:
+        for name, way in WAYS.items():
+            found = [drawn(bench, method, seed, way) for seed in seeds]
+            whole = [figures for figures in found if figures is not None]
+            if whole:
+                means = [f"{fmean(column):.3f}" for column in zip(*whole, strict=True)]
+                rows.append([method.name, name, str(len(whole)), *means])
+    return rows
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; 1 and a plain line when there is nothing to draw."""
     args = parse(arguments)
-    rows: list[list[str]] = []
-    try:
-        bench, methods, seeds = prepare(args)
-        for method in methods:
-            for name, way in WAYS.items():
-                found = [drawn(bench, method, seed, way) for seed in seeds]
-                whole = [figures for figures in found if figures is not None]
-                if whole:
-                    means = [f"{fmean(column):.3f}" for column in zip(*whole, strict=True)]
-                    rows.append([method.name, name, str(len(whole)), *means])
-    except LfsdError as error:
-        print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
-        return 1
-    if not rows:
-        print(f"{args.out} holds no whole run of these methods with its states", file=sys.stderr)
-        return 1
-    print("| method | drawn with | seeds | " + " | ".join(HEADS) + " |")
-    print("| --- | --- |" + " ---: |" * (len(HEADS) + 1))
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
-    return 0
+    return answer(args.out, ["method", "drawn with", "seeds", *HEADS], 2, lambda: _rows(args))
 
 
 if __name__ == "__main__":

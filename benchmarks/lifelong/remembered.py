@@ -9,17 +9,18 @@ seeds: as each was just learned, and after the last session. Lower is more; a me
 its adapter's predictions alone, without contexts.
 """
 
+import argparse
 import sys
 from statistics import fmean
 
 from benchmarks.lifelong.__main__ import parse, prepare
+from benchmarks.lifelong.asked import answer
 from benchmarks.lifelong.methods import Method
 from benchmarks.lifelong.methods.learner import Learner
 from benchmarks.lifelong.protocol import Session
 from benchmarks.lifelong.runner import Bench
 from benchmarks.plasticity import PLACES, plain_latents, subject_losses
 from lfsd.data import PhotoLatents
-from lfsd.errors import LfsdError
 
 Losses = list[float]
 """L_DM at each of `PLACES`."""
@@ -50,30 +51,23 @@ def _means(rows: list[Losses]) -> Losses:
     return [fmean(column) for column in zip(*rows, strict=True)]
 
 
+def _rows(args: argparse.Namespace) -> list[list[str]]:
+    bench, methods, seeds = prepare(args)
+    rows = []
+    for method in methods:
+        found = [remembered(bench, method, seed) for seed in seeds]
+        whole = [both for both in found if both is not None]
+        if whole:
+            learned, end = (_means([both[i] for both in whole]) for i in (0, 1))
+            rows.append([method.name, str(len(whole)), *(f"{v:.3f}" for v in [*learned, *end])])
+    return rows
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; 1 and a plain line when there is nothing to ask."""
     args = parse(arguments)
-    try:
-        bench, methods, seeds = prepare(args)
-        rows = {}
-        for method in methods:
-            found = [remembered(bench, method, seed) for seed in seeds]
-            whole = [both for both in found if both is not None]
-            if whole:
-                learned, end = (_means([both[i] for both in whole]) for i in (0, 1))
-                rows[method.name] = [str(len(whole)), *(f"{v:.3f}" for v in [*learned, *end])]
-    except LfsdError as error:
-        print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
-        return 1
-    if not rows:
-        print(f"{args.out} holds no whole run of these methods with its states", file=sys.stderr)
-        return 1
     heads = [f"{when} {place}" for when in ("learned", "end") for place in PLACES]
-    print("| method | seeds | " + " | ".join(heads) + " |")
-    print("| --- |" + " ---: |" * (len(heads) + 1))
-    for name, cells in rows.items():
-        print(f"| {name} | " + " | ".join(cells) + " |")
-    return 0
+    return answer(args.out, ["method", "seeds", *heads], 1, lambda: _rows(args))
 
 
 if __name__ == "__main__":
