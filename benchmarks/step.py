@@ -112,7 +112,14 @@ def drawing(folder: Path, n: int, steps: int) -> dict[str, Callable[[], float]]:
     def ours(contexts: list[ConceptContext]) -> Callable[[], float]:
         return timed(
             lambda: generate(
-                base, adapter, "a V1 cat", n=n, seed=0, sampling=sampling, contexts=contexts
+                base,
+                adapter,
+                "a V1 cat on a beach",
+                n=n,
+                seed=0,
+                sampling=sampling,
+                contexts=contexts,
+                subject="V1 cat",
             )
         )
 

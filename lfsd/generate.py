@@ -21,6 +21,7 @@ from lfsd.events import EventCallback, Notice, ignore
 from lfsd.events import Sampling as SamplingEvent
 from lfsd.live import LivePicture
 from lfsd.sampler import SAMPLERS, Sampling, picture_noise, sample
+from lfsd.subject_guidance import SubjectGuidance
 
 if TYPE_CHECKING:
     from lfsd.adapter import Adapter
@@ -81,25 +82,30 @@ def make_images(
     sampling: Sampling,
     *,
     bank: ContextBank | None = None,
+    subject: str | None = None,
     on_event: EventCallback = ignore,
     live: Path | None = None,
 ) -> list[Image.Image]:
     """One picture per prompt, from the model as it stands (its adapter on or off, its tokens).
 
-    Prompts may differ within a batch; the bank's contexts go to all of them. A picture under way
-    is kept as a PNG at `live`.
+    Prompts may differ within a batch; the bank's contexts and the `subject` ("V1 cat"), which
+    subject guidance leads to, are for all of them. A picture under way is kept as a PNG at `live`.
     """
     if len(prompts) != len(seeds):
         raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
     if not all(isinstance(p, LfsdAttention) for p in base.unet.attn_processors.values()):
         install_processors(base.unet)
+    sampling = sampling.fitted(base)
+    guidance = None
+    if subject is not None and sampling.subject_guidance:
+        guidance = SubjectGuidance(base, subject, sampling.subject_guidance)
     unique = list(dict.fromkeys(prompts))
     encoded = base.encode_text([*unique, sampling.negative])
     shape = latent_shape(base)
     taking_shape = None if live is None else LivePicture(base, live, on_event)
 
     def make(start: int, count: int) -> list[Image.Image]:
-        chosen = [unique.index(p) for p in prompts[start : start + count]]
+        asked = prompts[start : start + count]
         noise = torch.cat([picture_noise(s, 1, shape) for s in seeds[start : start + count]])
         done = start * sampling.steps
 
@@ -111,10 +117,11 @@ def make_images(
         latents = sample(
             base,
             noise,
-            encoded[chosen],
+            encoded[[unique.index(p) for p in asked]],
             encoded[[len(unique)] * count],
             sampling,
             bank=bank,
+            lead=guidance.of(asked) if guidance is not None else None,
             on_step=step_done,
         )
         return [Image.fromarray(pixels) for pixels in base.decode(latents)]
@@ -170,6 +177,7 @@ def generate(
     sampling: Sampling | None = None,
     contexts: Sequence[ConceptContext] = (),
     concepts: Sequence[str] | None = None,
+    subject: str | None = None,
     session: Mapping[str, Any] | None = None,
     on_event: EventCallback = ignore,
     live: Path | None = None,
@@ -177,9 +185,9 @@ def generate(
     """Draw n pictures of a prompt whose concepts' contexts are given; the base holds their tokens.
 
     Picture i uses seed+i and does not depend on the batch. `concepts` are the tokens found in the
-    prompt (default: those of the contexts); `session` goes into the provenance; `live` is where
-    a picture under way is kept as a PNG. Raises ResourceError when memory does not suffice for one
-    picture.
+    prompt (default: those of the contexts); `subject` is what subject guidance leads to ("V1 cat"),
+    if anything; `session` goes into the provenance; `live` is where a picture under way is kept as
+    a PNG. Raises ResourceError when memory does not suffice for one picture.
     """
     sampling = (sampling or Sampling()).fitted(base)
     seed = secrets.randbelow(2**31) if seed is None else seed
@@ -188,7 +196,14 @@ def generate(
     with adapter.merged() if adapter is not None else contextlib.nullcontext():
         bank = bank_for(base, contexts, sampling)
         images = make_images(
-            base, [prompt] * n, seeds, sampling, bank=bank, on_event=on_event, live=live
+            base,
+            [prompt] * n,
+            seeds,
+            sampling,
+            bank=bank,
+            subject=subject,
+            on_event=on_event,
+            live=live,
         )
     used = contexts if bank is not None else ()
     return [

@@ -68,7 +68,8 @@ class Plan:
     steps: int = 20
     guidance: float = 5.0
     guidance_fraction: float | None = None
-    """As `Sampling` has it."""
+    subject_guidance: float | None = None
+    """Both as `Sampling` has them."""
     drift_steps: int = 25
     drift_every: int = 1
     """Compare predictions at every so many steps of the base's trajectory."""
@@ -83,6 +84,7 @@ class Plan:
             steps=self.steps,
             guidance=self.guidance,
             guidance_fraction=self.guidance_fraction,
+            subject_guidance=self.subject_guidance,
         )
 
 
@@ -161,7 +163,8 @@ class Examiner:
         contexts = [subject.context] if subject is not None and subject.context else []
         seeds = [self.plan.seed + first_seed + i for i in range(len(prompts))]
         bank = bank_for(self.base, contexts, self.sampling)
-        images = make_images(self.base, prompts, seeds, self.sampling, bank=bank)
+        words = None if subject is None else subject.words
+        images = make_images(self.base, prompts, seeds, self.sampling, bank=bank, subject=words)
         self.drawn += 1
         self.on_event(SamplingEvent(self.drawn, max(self.total, self.drawn)))
         return images

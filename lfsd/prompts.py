@@ -44,7 +44,8 @@ COLOURS = {
     "white": (238, 238, 236),
     "black": (28, 28, 30),
 }
-ON_COLOUR = "a photo of a {} on a plain COLOUR background"
+GROUND = "a plain COLOUR background"
+ON_COLOUR = f"a photo of a {{}} on {GROUND}"
 
 
 def article(words: str) -> str:

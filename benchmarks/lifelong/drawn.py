@@ -1,4 +1,5 @@
-"""How a benchmark's models draw best: guidance and contexts, in all steps or in their own half.
+"""How a benchmark's models draw best: guidance and contexts, in all steps or in their own half,
+and with subject guidance or without.
 
     python -m benchmarks.lifelong.drawn --protocol ten --photos FOLDER --out DIR
         [--methods a,b] [--seeds 0,1] [--sprites FOLDER] [--base BASE] [--device DEVICE]
@@ -35,10 +36,12 @@ LATE: dict[str, Any] = {
 
 
 class Way(NamedTuple):
-    """The share of the steps that is guided, and what is changed of how contexts are shown."""
+    """The share of the steps that is guided, what is changed of how contexts are shown, and how
+    strongly the subject leads (None: as lfsd does)."""
 
     guided: float
     contexts: dict[str, Any]
+    subject: float | None = 0.0
 
 
 WAYS = {
@@ -46,7 +49,10 @@ WAYS = {
     "all steps guided, contexts in all (the protocol)": Way(1.0, ALL),
     "the first half guided": Way(0.5, NONE),
     "the first half guided, contexts in all": Way(0.5, ALL),
-    "the first half guided, contexts in the second (lfsd)": Way(0.5, LATE),
+    "the first half guided, contexts in the second": Way(0.5, LATE),
+    "the first half guided and led by the subject, contexts in the second (lfsd)": Way(
+        0.5, LATE, None
+    ),
 }
 """The protocol shows two contexts at half strength each, lfsd four at full strength."""
 HEADS = ("fidelity", "first concept", "confusion", "text alignment")
@@ -62,7 +68,7 @@ def drawn(bench: Bench, method: Method, seed: int, way: Way) -> tuple[float, ...
 
 def _figures(bench: Bench, learner: Learner, way: Way) -> tuple[float, ...]:
     examination, sampling = bench.examination, learner.sampling()
-    plan = replace(bench.protocol.plan, guidance_fraction=way.guided)
+    plan = replace(bench.protocol.plan, guidance_fraction=way.guided, subject_guidance=way.subject)
     run = Examiner(
         bench.base, examination.judge, plan, replace(sampling, **way.contexts), ignore, 0
     )

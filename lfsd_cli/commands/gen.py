@@ -60,6 +60,14 @@ def gen(
             help="Share of the steps, from the first, that are guided.",
         ),
     ] = None,
+    subject_guidance: Annotated[
+        float | None,
+        typer.Option(
+            "--subject-guidance",
+            min=0.0,
+            help="How strongly a scene's one concept is held to its shape; 0 is off.",
+        ),
+    ] = None,
     negative: Annotated[
         str, typer.Option("--negative", metavar="TEXT", help="What to keep away from.")
     ] = "",
@@ -114,6 +122,7 @@ def gen(
             steps=steps,
             guidance=guidance,
             guidance_fraction=guidance_fraction,
+            subject_guidance=subject_guidance,
             negative=negative,
             context=context,
             context_strength=context_strength,

@@ -188,6 +188,19 @@ def test_gen_guides_as_many_steps_as_it_is_told(run: Run, taught: Path) -> None:
     assert run("gen", "a V1 cat", "--guidance-fraction", "2").code == 2
 
 
+def test_gen_is_led_by_the_prompt_s_subject(run: Run, taught: Path) -> None:
+    def pixels(prompt: str, *words: object) -> bytes:
+        path = run("gen", prompt, "--seed", 1, "--steps", 4, "-q", *words).out.strip()
+        with Image.open(path) as picture:
+            return picture.tobytes()
+
+    scene = "a V1 cat on a beach"
+    assert pixels(scene, "--subject-guidance", "0") != pixels(scene)
+    for prompt in ("a cat on a beach", "a V1 cat"):
+        assert pixels(prompt, "--subject-guidance", "0") == pixels(prompt)
+    assert run("gen", "a V1 cat", "--subject-guidance", "-1").code == 2
+
+
 def test_rename_then_draw(run: Run, taught: Path) -> None:
     assert run("rename", "V1", "Max").code == 0
     assert run("gen", "a Max cat", "--steps", 1, "--json").document["images"][0]["concepts"] == [

@@ -1,0 +1,112 @@
+"""Subject guidance: what it adds, when, and for which prompts."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lfsd.base import BaseModel
+from lfsd.generate import generate, make_images
+from lfsd.sampler import Sampling
+from lfsd.subject_guidance import COLOURS, EVERY, SubjectGuidance
+from tests.generate.conftest import loaded
+
+
+def noisy(base: BaseModel, count: int) -> torch.Tensor:
+    side = base.resolution // base.vae_scale
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, base.latent_channels, side, side, generator=generator)
+
+
+@pytest.mark.parametrize("layout", ["pocket", "sdxl"])
+@torch.no_grad()
+def test_it_adds_the_subject_on_a_colour_less_the_colour(layout: str) -> None:
+    base = loaded(layout)
+    latents = noisy(base, 2)
+
+    def predicted(prompt: str) -> torch.Tensor:
+        return base.predict(latents, 500, base.encode_text([prompt] * 2))
+
+    scene = SubjectGuidance(base, "V1 cat", 2.0).of(["a V1 cat on a beach"] * 2)
+    mixed = SubjectGuidance(base, "V1 cat", 2.0).of(["a photo of a V1 cat", "a red V1 cat"])
+    assert scene is not None and mixed is not None
+    for turn, colour in enumerate([*COLOURS, COLOURS[0]]):
+        subject = predicted(f"a photo of a V1 cat on a plain {colour} background")
+        difference = 2 * (subject - predicted(f"a plain {colour} background"))
+        assert difference.abs().amax((1, 2, 3)).min() > 1e-3
+        torch.testing.assert_close(scene(turn, latents, 500), difference, rtol=1e-4, atol=1e-4)
+        difference[0] = 0
+        torch.testing.assert_close(mixed(turn, latents, 500), difference, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("prompt", ["a photo of a V1 cat", "a V1 cat", "a picture of a V1 cat"])
+def test_a_prompt_it_was_learned_by_is_not_led(pocket: BaseModel, prompt: str) -> None:
+    assert SubjectGuidance(pocket, "V1 cat", 2.0).of([prompt]) is None
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The turn of every question, from now on."""
+    turns: list[int] = []
+    at = SubjectGuidance._at
+
+    def noted(self: SubjectGuidance, rows: list[int], turn: int, *rest: Any) -> torch.Tensor:
+        turns.append(turn)
+        return at(self, rows, turn, *rest)
+
+    monkeypatch.setattr(SubjectGuidance, "_at", noted)
+    return turns
+
+
+def drawn(base: BaseModel, subject: str | None = "V1 cat", **options: Any) -> np.ndarray:
+    sampling = Sampling(**{"steps": 4 * EVERY, **options})
+    images = make_images(base, ["a V1 cat on a beach"] * 2, [3, 4], sampling, subject=subject)
+    return np.stack([np.asarray(image) for image in images]).astype(int)
+
+
+def test_every_third_guided_step_asks_anew(pocket: BaseModel, asked: list[int]) -> None:
+    drawn(pocket)
+    assert asked == [0, 1], "half of twelve steps are guided"
+    asked.clear()
+    drawn(pocket, guidance_fraction=1.0, batch=1)
+    assert asked == [0, 1, 2, 3] * 2, "each picture by itself"
+
+
+def test_it_changes_the_picture_the_more_the_stronger(pocket: BaseModel) -> None:
+    without, usual = drawn(pocket, subject_guidance=0.0), drawn(pocket)
+    np.testing.assert_array_equal(usual, drawn(pocket, subject_guidance=2.0))
+    np.testing.assert_array_equal(without, drawn(pocket, subject=None))
+    near = np.abs(drawn(pocket, subject_guidance=0.3) - without).mean()
+    assert 0 < near < np.abs(usual - without).mean()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"subject": None}, {"subject_guidance": 0.0}, {"guidance": 1.0}, {"guidance_fraction": 0.0}],
+)
+def test_nothing_is_asked_without_need(
+    pocket: BaseModel, asked: list[int], options: dict[str, Any]
+) -> None:
+    drawn(pocket, **options)
+    assert asked == []
+
+
+def test_a_wide_unet_is_not_led_unless_told(
+    pocket: BaseModel, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BaseModel, "narrow", False)
+    drawn(pocket)
+    assert asked == []
+    drawn(pocket, subject_guidance=1.0, steps=1)
+    assert asked == [0]
+
+
+def test_provenance_says_how_strongly(pocket: BaseModel) -> None:
+    def told(**options: Any) -> object:
+        sampling = Sampling(steps=2, **options)
+        made = generate(pocket, None, "a red V1 cat", sampling=sampling, subject="V1 cat")
+        return made[0].provenance["subject_guidance"]
+
+    assert told() == 2.0
+    assert told(subject_guidance=1.5) == 1.5
