@@ -121,7 +121,7 @@ def make_images(
             encoded[[len(unique)] * count],
             sampling,
             bank=bank,
-            lead=guidance.of(asked) if guidance is not None else None,
+            lead=guidance.lead(asked) if guidance is not None else None,
             on_step=step_done,
         )
         return [Image.fromarray(pixels) for pixels in base.decode(latents)]

@@ -36,7 +36,7 @@ class SubjectGuidance:
         self._subjects = base.encode_text(subjects)
         self._grounds = base.encode_text([GROUND.replace("COLOUR", c) for c in COLOURS])
 
-    def of(self, prompts: Sequence[str]) -> "Lead | None":
+    def lead(self, prompts: Sequence[str]) -> "Lead | None":
         """What leads one picture of each prompt; None if none is to be led.
 
         A prompt that the subject was learned by has no scene to hold it against, and is not led.

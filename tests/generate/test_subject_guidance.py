@@ -28,8 +28,8 @@ def test_it_adds_the_subject_on_a_colour_less_the_colour(layout: str) -> None:
     def predicted(prompt: str) -> torch.Tensor:
         return base.predict(latents, 500, base.encode_text([prompt] * 2))
 
-    scene = SubjectGuidance(base, "V1 cat", 2.0).of(["a V1 cat on a beach"] * 2)
-    mixed = SubjectGuidance(base, "V1 cat", 2.0).of(["a photo of a V1 cat", "a red V1 cat"])
+    scene = SubjectGuidance(base, "V1 cat", 2.0).lead(["a V1 cat on a beach"] * 2)
+    mixed = SubjectGuidance(base, "V1 cat", 2.0).lead(["a photo of a V1 cat", "a red V1 cat"])
     assert scene is not None and mixed is not None
     for turn, colour in enumerate([*COLOURS, COLOURS[0]]):
         subject = predicted(f"a photo of a V1 cat on a plain {colour} background")
@@ -42,7 +42,7 @@ def test_it_adds_the_subject_on_a_colour_less_the_colour(layout: str) -> None:
 
 @pytest.mark.parametrize("prompt", ["a photo of a V1 cat", "a V1 cat", "a picture of a V1 cat"])
 def test_a_prompt_it_was_learned_by_is_not_led(pocket: BaseModel, prompt: str) -> None:
-    assert SubjectGuidance(pocket, "V1 cat", 2.0).of([prompt]) is None
+    assert SubjectGuidance(pocket, "V1 cat", 2.0).lead([prompt]) is None
 
 
 @pytest.fixture

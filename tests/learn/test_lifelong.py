@@ -100,6 +100,9 @@ def test_two_sessions_one_after_another(
         np.testing.assert_array_equal(picture(model, "a V1 cat", as_of="1"), before)
         both = model.generate("a V1 cat and a V2 toy dog", seed=1, steps=2)[0]
         assert both.concepts == ("V1", "V2")
+        for prompt, led in (("V2 on a beach", True), ("V1 and V2 on a beach", False)):
+            there = [picture(model, prompt, subject_guidance=scale) for scale in (0.0, 2.0)]
+            assert np.array_equal(*there) is not led, "one concept in a scene is led, two are not"
         # back one session: the same store, the same pixels
         assert model.undo().id == first.id
         assert [c.token for c in model.concepts()] == ["V1"]
