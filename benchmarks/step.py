@@ -4,7 +4,8 @@
 
 Training: LoRA written the ordinary way with diffusers and peft, ours without DFKD, ours with DFKD
 (the pool's cost spread over the session's steps). Drawing: plain StableDiffusionPipeline, ours
-without contexts, ours with contexts, at batch 1 and 4. The best of several interleaved rounds.
+without contexts, ours with contexts, at batch 1 and 4; ours is a scene, led by its subject. The
+best of several interleaved rounds.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 import contextlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -190,6 +190,8 @@ def generate(
     a PNG. Raises ResourceError when memory does not suffice for one picture.
     """
     sampling = (sampling or Sampling()).fitted(base)
+    if subject is None:
+        sampling = replace(sampling, subject_guidance=0.0)
     seed = secrets.randbelow(2**31) if seed is None else seed
     tokens = tuple(concepts if concepts is not None else (c.token for c in contexts))
     seeds = [seed + i for i in range(n)]

@@ -141,14 +141,15 @@ class LoadedModel:
         """Each living concept's fidelity in the quick check of its own session.
 
         Of sessions that were checked as sessions are now: drawn in another way the figure would
-        be another one, and pass for forgetting.
+        be another one, and pass for forgetting. Whether scenes were led (decision 31) makes none.
         """
         from lfsd.measure import QUICK
 
         tokens = {c.session: c.token for c in self._store.concepts()}
         found = {}
         for session in self.sessions():
-            alike = session.metrics.get("plan") == asdict(QUICK)
+            plan = {"subject_guidance": None, **session.metrics.get("plan", {})}
+            alike = plan == asdict(QUICK)
             if session.concept is not None and session.id in tokens and alike:
                 value = (session.metrics.get("fidelity") or {}).get(session.concept.token)
                 if value is not None:

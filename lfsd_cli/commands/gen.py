@@ -65,7 +65,7 @@ def gen(
         typer.Option(
             "--subject-guidance",
             min=0.0,
-            help="How strongly a scene's one concept is held to its shape; 0 is off.",
+            help="How strongly guided steps hold a scene's one concept to its shape; 0: not.",
         ),
     ] = None,
     negative: Annotated[

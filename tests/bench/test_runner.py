@@ -139,13 +139,14 @@ def test_what_is_drawn_depends_on_the_way(bench: Bench, tmp_path: Path) -> None:
     last = bench.run(METHODS["ours"], 0)[-1]
     ways = {name: drawn(bench, METHODS["ours"], 0, way) for name, way in WAYS.items()}
     assert len(set(ways.values())) == len(WAYS), "no two ways draw the same"
-    plain, first, confused, aligned = drawn(bench, METHODS["ours"], 0, Way(0.5, LATE)) or (0.0,) * 4
+    own = Way(0.5, LATE, None)
+    plain, first, confused, aligned = drawn(bench, METHODS["ours"], 0, own) or (0.0,) * 4
     assert plain == pytest.approx(fmean(last["fidelity"].values())), "as the run's own last line"
     assert first == pytest.approx(last["fidelity"]["V1"])
     assert aligned == pytest.approx(last["text_alignment"])
     assert 0 <= confused <= 1
     assert not bench.base.tokens, "the base is left as it was"
-    assert drawn(elsewhere(bench, tmp_path), METHODS["ours"], 0, Way(0.5, LATE)) is None
+    assert drawn(elsewhere(bench, tmp_path), METHODS["ours"], 0, own) is None
 
 
 @pytest.mark.parametrize("main", [remembered_main, drawn_main])

@@ -7,10 +7,14 @@ import pytest
 import torch
 
 from lfsd.base import BaseModel
+from lfsd.events import ignore
 from lfsd.generate import generate, make_images
+from lfsd.judge import Judge
+from lfsd.measure import Examiner, Plan, Subject
 from lfsd.sampler import Sampling
-from lfsd.subject_guidance import COLOURS, EVERY, SubjectGuidance
-from tests.generate.conftest import loaded
+from lfsd.subject_guidance import EVERY, GROUNDS, SubjectGuidance
+from tests.generate.conftest import ContextMaker, loaded
+from tests.tiny import tiny_base
 
 
 def noisy(base: BaseModel, count: int) -> torch.Tensor:
@@ -31,7 +35,7 @@ def test_it_adds_the_subject_on_a_colour_less_the_colour(layout: str) -> None:
     scene = SubjectGuidance(base, "V1 cat", 2.0).lead(["a V1 cat on a beach"] * 2)
     mixed = SubjectGuidance(base, "V1 cat", 2.0).lead(["a photo of a V1 cat", "a red V1 cat"])
     assert scene is not None and mixed is not None
-    for turn, colour in enumerate([*COLOURS, COLOURS[0]]):
+    for turn, colour in enumerate([*GROUNDS, GROUNDS[0]]):
         subject = predicted(f"a photo of a V1 cat on a plain {colour} background")
         difference = 2 * (subject - predicted(f"a plain {colour} background"))
         assert difference.abs().amax((1, 2, 3)).min() > 1e-3
@@ -40,7 +44,16 @@ def test_it_adds_the_subject_on_a_colour_less_the_colour(layout: str) -> None:
         torch.testing.assert_close(mixed(turn, latents, 500), difference, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("prompt", ["a photo of a V1 cat", "a V1 cat", "a picture of a V1 cat"])
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a photo of a V1 cat",
+        "a V1 cat",
+        "A picture of  V1 cat.",
+        "V1 cat",
+        "a photo of a V1 cat on a plain red background",
+    ],
+)
 def test_a_prompt_it_was_learned_by_is_not_led(pocket: BaseModel, prompt: str) -> None:
     assert SubjectGuidance(pocket, "V1 cat", 2.0).lead([prompt]) is None
 
@@ -103,10 +116,44 @@ def test_a_wide_unet_is_not_led_unless_told(
 
 
 def test_provenance_says_how_strongly(pocket: BaseModel) -> None:
-    def told(**options: Any) -> object:
+    def made(subject: str | None = "V1 cat", **options: Any) -> tuple[object, bytes]:
         sampling = Sampling(steps=2, **options)
-        made = generate(pocket, None, "a red V1 cat", sampling=sampling, subject="V1 cat")
-        return made[0].provenance["subject_guidance"]
+        [one] = generate(pocket, None, "a red V1 cat", seed=1, sampling=sampling, subject=subject)
+        return one.provenance["subject_guidance"], one.image.tobytes()
 
-    assert told() == 2.0
-    assert told(subject_guidance=1.5) == 1.5
+    usual, without = made(), made(subject=None)
+    assert usual[0] == 2.0 and without[0] == 0.0
+    assert usual[1] != without[1]
+    assert made(subject_guidance=1.5)[0] == 1.5
+
+
+def test_a_canvas_is_led_too(
+    pocket: BaseModel, make_context: ContextMaker, asked: list[int]
+) -> None:
+    def made(subject: str | None) -> bytes:
+        sampling = Sampling(steps=2, icgen="canvas", context_fraction=1.0, negative="red")
+        context = [make_context(pocket)]
+        [one] = generate(
+            pocket,
+            None,
+            "a red V1 cat",
+            seed=1,
+            sampling=sampling,
+            contexts=context,
+            subject=subject,
+        )
+        return one.image.tobytes()
+
+    assert made("V1 cat") != made(None)
+    assert asked == [0]
+
+
+def test_the_report_s_scenes_are_led_and_nothing_else(pocket: BaseModel, asked: list[int]) -> None:
+    judge = Judge.load(tiny_base("pocket"))
+    subject = Subject("V1", "cat", 1, np.ones((1, 4), np.float32))
+    run = Examiner(pocket, judge, Plan(pictures=1, scenes=1, steps=2), Sampling(), ignore, 0)
+    run.concept(subject)
+    run.class_noun("cat")
+    assert asked == []
+    run.scenes(subject)
+    assert asked == [0]

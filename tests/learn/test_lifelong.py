@@ -136,6 +136,12 @@ def test_session_is_measured_and_can_be_measured_again(
         reference = model.concepts()[0].reference
         assert reference is not None
         assert model.store.tensors(reference)["photos"].shape[0] == 3
+        sessions = model.sessions()
+        for session in sessions:
+            session.metrics.get("plan", {}).pop("subject_guidance", None)
+        with monkeypatch.context() as then:
+            then.setattr(model, "sessions", lambda: sessions)
+            assert set(model.fidelity_when_learned()) == {"V1", "V2"}, "no scene counts in it"
         monkeypatch.setattr(measure, "QUICK", replace(measure.QUICK, guidance_fraction=1.0))
         assert model.fidelity_when_learned() == {}, "they were drawn otherwise"
 
