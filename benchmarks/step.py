@@ -4,8 +4,8 @@
 
 Training: LoRA written the ordinary way with diffusers and peft, ours without DFKD, ours with DFKD
 (the pool's cost spread over the session's steps). Drawing: plain StableDiffusionPipeline, ours
-without contexts, ours with contexts, at batch 1 and 4; ours is a scene, led by its subject. The
-best of several interleaved rounds.
+without contexts, ours with contexts, at batch 1 and 4; ours is a scene, led by its subject unless
+it says otherwise. The best of several interleaved rounds.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def drawing(folder: Path, n: int, steps: int) -> dict[str, Callable[[], float]]:
 
         return run
 
-    def ours(contexts: list[ConceptContext]) -> Callable[[], float]:
+    def ours(contexts: list[ConceptContext], subject: str | None = "V1 cat") -> Callable[[], float]:
         return timed(
             lambda: generate(
                 base,
@@ -120,7 +120,7 @@ def drawing(folder: Path, n: int, steps: int) -> dict[str, Callable[[], float]]:
                 seed=0,
                 sampling=sampling,
                 contexts=contexts,
-                subject="V1 cat",
+                subject=subject,
             )
         )
 
@@ -130,6 +130,7 @@ def drawing(folder: Path, n: int, steps: int) -> dict[str, Callable[[], float]]:
         ),
         "ours": ours([]),
         "ours, ICGen": ours([context]),
+        "ours, ICGen, not led": ours([context], subject=None),
     }
 
 
