@@ -12,6 +12,7 @@ from torch import nn
 
 from lfsd.base import BaseModel
 from lfsd.errors import LfsdError, UsageError
+from lfsd.lora import install_sums
 from lfsd.settings import Settings
 
 STUDENT, TEACHER = "student", "teacher"
@@ -76,6 +77,8 @@ class Adapter:
             layer.set_adapter(STUDENT, inference_mode=True)
             # autocast would undo at once what this casts: two copies of every input for nothing
             layer.cast_input_dtype_enabled = False
+        if base.narrow:
+            install_sums(self.layers.values())
         for parameter in self.parameters(STUDENT) + self.parameters(TEACHER):
             parameter.data = parameter.data.to(base.device, torch.float32)
         self.trainable(True)

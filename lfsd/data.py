@@ -45,9 +45,10 @@ class PhotoLatents:
     photos: int
     masks: np.ndarray | None
     replayed: int = 0
-    """The last views, which show earlier concepts' contexts."""
-    cut_out: int = 0
-    """The last of these, which show their subjects on plain colours."""
+    """The last views, which show earlier concepts' contexts, then their subjects on plain
+    colours."""
+    cut_out: tuple[int, ...] = ()
+    """Of each context the view that shows its subject on a plain colour, or its own."""
 
     @property
     def own(self) -> int:
@@ -122,10 +123,8 @@ def with_replay(
     for c in contexts:
         named = training_prompts(c.token, c.class_noun, None, settings.prompts)
         prompts += [named] * len(c.latents)
-    whole, parted = len(latents), [c for c in contexts if _parts(c)]
-    if settings.composites and parted:
-        if len(parted) > CUT_OUT:
-            parted = Random(f"{settings.seed}/{len(contexts)}").sample(parted, CUT_OUT)
+    parted = _parted(contexts, settings) if settings.composites else []
+    if parted:
         # colours are counted from the number of concepts, so that every session shows others
         more, their_prompts = _cut_out(base, parted, first=len(contexts))
         latents, prompts = torch.cat([latents, more]), prompts + their_prompts
@@ -137,8 +136,31 @@ def with_replay(
         data.photos,
         data.masks,
         replayed=len(latents),
-        cut_out=len(latents) - whole,
+        cut_out=_cut_out_views(contexts, parted, first=len(data.latents)),
     )
+
+
+def _parted(contexts: Sequence[ConceptContext], settings: Settings) -> list[ConceptContext]:
+    """Those whose subjects are cut out this session, in their order."""
+    able = [c for c in contexts if _parts(c)]
+    if len(able) <= CUT_OUT:
+        return able
+    chosen = Random(f"{settings.seed}/{len(contexts)}").sample(range(len(able)), CUT_OUT)
+    return [able[i] for i in sorted(chosen)]
+
+
+def _cut_out_views(
+    contexts: Sequence[ConceptContext], parted: Sequence[ConceptContext], first: int
+) -> tuple[int, ...]:
+    """`PhotoLatents.cut_out`, where the contexts are the views from `first` on."""
+    tokens, views = {c.token for c in parted}, []
+    alone = first + sum(len(c.latents) for c in contexts)
+    for context in contexts:
+        count, own = len(context.latents), first + len(views)
+        if context.token in tokens:
+            own, alone = alone, alone + count
+        views += range(own, own + count)
+    return tuple(views)
 
 
 def _parts(context: ConceptContext) -> bool:
@@ -198,15 +220,19 @@ def draw_batch(
 
 
 def draw_replay(
-    data: PhotoLatents, settings: Settings, key: Sequence[object], timesteps: int, size: int
+    data: PhotoLatents,
+    settings: Settings,
+    key: Sequence[object],
+    step: int,
+    timesteps: int,
+    size: int,
 ) -> Draw:
-    """As `draw_batch`, of what is replayed: contexts as they are and cut out by turns of a coin."""
-    rng = seeded(settings.seed, *key)
-    whole = data.replayed - data.cut_out
-    view = torch.randint(whole * (2 if data.cut_out else 1), (size,), generator=rng)
-    if data.cut_out:
-        view = torch.where(view < whole, view, whole + (view - whole) % data.cut_out)
-    view = data.own + view
+    """As `draw_batch`, of what is replayed: each context once before any is shown twice, as it is
+    or cut out by turns of a coin."""
+    which = draw_evenly(len(data.cut_out), settings, key, step, size)
+    rng = seeded(settings.seed, *key, step)
+    alone = torch.rand(size, generator=rng) < 0.5
+    view = torch.where(alone, torch.tensor(data.cut_out)[which], data.own + which)
     return _drawn(view, data, settings, rng, timesteps)
 
 
@@ -242,11 +268,10 @@ def _at_shapes(place: Tensor) -> Tensor:
     return torch.where(place < 0.2, early, torch.where(place < 0.95, middle, late))
 
 
-def draw_pool(
+def draw_evenly(
     count: int, settings: Settings, key: Sequence[object], step: int, size: int
 ) -> Tensor:
-    """`size` indices into a pool of `count`, so that each entry is used once before any is used
-    twice."""
+    """A step's `size` indices below `count`, so that each comes once before any comes twice."""
     picked = []
     for place in range(step * size, (step + 1) * size):
         epoch, index = divmod(place, count)

@@ -19,7 +19,7 @@ from lfsd import checkpoint as saved
 from lfsd.adapter import TEACHER, Adapter, Guard, fitted
 from lfsd.base import FULL_WIDTH, BaseModel
 from lfsd.context import ConceptContext
-from lfsd.data import Draw, PhotoLatents, draw_batch, draw_pool, draw_replay
+from lfsd.data import Draw, PhotoLatents, draw_batch, draw_evenly, draw_replay
 from lfsd.distill import Pool, kd_loss
 from lfsd.errors import InterruptedLearning, LfsdError, ResourceError
 from lfsd.events import Checkpoint, Event, EventCallback, Notice, Preview, Stage, Step, ignore
@@ -274,14 +274,14 @@ class Loop:
         draw = draw_batch(self.data, self.settings, key, self.base.num_train_timesteps, self.batch)
         draw, shown = self.shown.draw(draw, (*self.key, "context", number))
         if self.replay:
-            key, total = (*self.key, "replay", number), self.base.num_train_timesteps
-            again = draw_replay(self.data, self.settings, key, total, self.replay)
+            key, total = (*self.key, "replay"), self.base.num_train_timesteps
+            again = draw_replay(self.data, self.settings, key, number, total, self.replay)
             draw = Draw(*(torch.cat(parts) for parts in zip(draw, again, strict=True)))
         draw = Draw(*(part[rank::world] for part in draw))
         picked = torch.zeros(0, dtype=torch.long)
         if self.pool is not None and self.kd_batch:
             size = len(self.pool.t)
-            picked = draw_pool(size, self.settings, self.key, number, self.kd_batch)[rank::world]
+            picked = draw_evenly(size, self.settings, self.key, number, self.kd_batch)[rank::world]
         for first in range(self.chunks):
             photos = Draw(*(part[first :: self.chunks] for part in draw))
             pooled = picked[first :: self.chunks]

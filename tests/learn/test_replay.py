@@ -1,5 +1,6 @@
 """Earlier concepts' contexts shown again: they are learned on, and nothing else takes part."""
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -121,7 +122,7 @@ def test_contexts_are_the_last_views_under_their_own_prompts() -> None:
     # each draw keeps to its own part
     drawn = [draw_batch(more, ON, ("V1", i), 1000, 4).view for i in range(50)]
     assert torch.cat(drawn).max() < more.own
-    again = torch.cat([draw_replay(more, ON, ("V1", i), 1000, 2).view for i in range(20)])
+    again = torch.cat([draw_replay(more, ON, ("V1",), i, 1000, 2).view for i in range(20)])
     assert set(again.tolist()) == {more.own, more.own + 1}
 
 
@@ -165,20 +166,27 @@ def test_however_many_concepts_there_are_as_many_are_cut_out() -> None:
         return with_replay(base, data, known, ON)
 
     few, many, more = (replayed(count) for count in (CUT_OUT, CUT_OUT + 4, CUT_OUT + 5))
-    assert (few.replayed, few.cut_out) == (4 * CUT_OUT, 2 * CUT_OUT)
-    assert (many.replayed, many.cut_out) == (4 * CUT_OUT + 8, 2 * CUT_OUT)
+    assert few.replayed == 4 * CUT_OUT
+    assert many.replayed == 4 * CUT_OUT + 8
+
+    def subject(views: PhotoLatents, view: int) -> str:
+        return views.prompts[view][0].split()[4]
 
     def subjects(views: PhotoLatents) -> list[str]:
-        return [prompts[0].split()[4] for prompts in views.prompts[-views.cut_out :]]
+        return [subject(views, view) for view in range(len(views.latents))[-2 * CUT_OUT :]]
 
     assert subjects(few) == [f"W{i}" for i in range(CUT_OUT) for _ in range(2)]
     assert len(set(subjects(many))) == CUT_OUT, "nobody twice"
     assert set(subjects(many)) != set(subjects(more)), "others the next time"
-    # all are replayed as they are, and cut out ones are half of what is drawn
-    drawn = torch.cat([draw_replay(many, ON, ("V1", i), 1000, 8).view for i in range(400)])
+    for own, view in enumerate(many.cut_out, start=many.own):
+        assert subject(many, view) == subject(many, own)
+    # whether cut out or not, each context is drawn as often as any other
+    drawn = torch.cat([draw_replay(many, ON, ("V1",), i, 1000, 8).view for i in range(400)])
     assert set(drawn.tolist()) == set(range(many.own, len(many.latents)))
-    cut = drawn >= len(many.latents) - many.cut_out
-    assert abs(float(cut.float().mean()) - 0.5) < 0.03
+    per_concept = Counter(subject(many, view) for view in drawn.tolist())
+    assert set(per_concept.values()) == {8 * 400 // (CUT_OUT + 4)}
+    cut = drawn >= many.own + len(many.cut_out)
+    assert abs(float(cut.float().mean()) - 0.5 * CUT_OUT / (CUT_OUT + 4)) < 0.03
 
 
 def test_contexts_of_another_resolution_are_left_out() -> None:
@@ -199,7 +207,7 @@ def test_what_is_replayed_sees_no_context_of_the_new_subject() -> None:
     )
     shown = ShownContexts(base, data, "V1", "cat", settings)
     draw, seen = shown.draw(draw_batch(data, settings, ("V1", 0), 1000, 3), ("V1", "context", 0))
-    again = draw_replay(data, settings, ("V1", "replay", 0), 1000, 2)
+    again = draw_replay(data, settings, ("V1", "replay"), 0, 1000, 2)
     both = type(draw)(*(torch.cat(parts) for parts in zip(draw, again, strict=True)))
     assert isinstance(seen, Shown)
     row = shown.row(seen, both)

@@ -8,7 +8,7 @@ import torch
 
 from lfsd.adapter import ATTENTION, EVERYTHING, fitted
 from lfsd.base import BaseModel
-from lfsd.data import draw_pool
+from lfsd.data import draw_evenly
 from lfsd.errors import UsageError
 from lfsd.loop import usual_rate, usual_token_rate
 from lfsd.masks import loss_weights
@@ -81,8 +81,8 @@ def test_settings_round_trip_and_name_what_is_wrong() -> None:
             Settings(**wrong)
 
 
-def test_pool_entries_are_used_evenly() -> None:
-    used = torch.cat([draw_pool(6, Settings(), ("V1",), step, 4) for step in range(6)])
+def test_draws_are_even() -> None:
+    used = torch.cat([draw_evenly(6, Settings(), ("V1",), step, 4) for step in range(6)])
     assert torch.bincount(used, minlength=6).tolist() == [4] * 6
 
 
