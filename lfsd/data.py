@@ -49,6 +49,8 @@ class PhotoLatents:
     colours."""
     cut_out: tuple[int, ...] = ()
     """Of each context the view that shows its subject on a plain colour, or its own."""
+    concepts: int = 0
+    """How many concepts are replayed."""
 
     @property
     def own(self) -> int:
@@ -137,6 +139,7 @@ def with_replay(
         data.masks,
         replayed=len(latents),
         cut_out=_cut_out_views(contexts, parted, first=len(data.latents)),
+        concepts=len(contexts),
     )
 
 

@@ -101,8 +101,8 @@ class Loop:
         self.shown = ShownContexts(self.base, self.data, token, noun, s)
         world = self.accelerator.num_processes
         pooled = s.distill_batch if s.distill and s.distill_weight else 0
-        again = s.replay if self.data.replayed else 0
-        photos = s.batch + s.replay - again  # the first session costs what later ones do
+        again = min(s.replay, self.data.concepts)
+        photos = s.batch + s.replay - again  # every session costs what later ones do
         self.batch, self.kd_batch, self.replay = (
             -(-size // world) * world for size in (photos, pooled, again)
         )

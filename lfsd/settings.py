@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     steps: int = 250
     """Optimiser steps."""
     batch: int = 4
-    """Photos per step, over all processes together; more in the first session, see `replay`."""
+    """Photos per step, over all processes together; more in the first sessions, see `replay`."""
     grad_accumulation: int = 1
     """Batches per optimiser step."""
     optimizer: Literal["adamw", "muon"] | None = None
@@ -105,11 +105,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trajectory is followed, which goes stale as the student moves."""
 
     # replay
-    replay: int = 2
+    replay: int = 4
     """Rows per step, over all processes together, that show earlier concepts' vision contexts again
     under their own prompts, as they are and (with `composites`) cut out, so that a concept goes on
-    being learned; 0 for none. The first session, which has none to show, sees as many more
-    photos."""
+    being learned; 0 for none. No more than there are earlier concepts: until then photos take the
+    other rows, so that every session costs the same."""
 
     # the photos
     brighten: bool = True

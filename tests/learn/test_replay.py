@@ -99,6 +99,25 @@ def test_without_contexts_nothing_is_replayed_and_another_photo_is_seen() -> Non
     assert all(np.array_equal(done.adapter[k], plain.adapter[k]) for k in plain.adapter)
 
 
+@pytest.mark.parametrize(("known", "rows"), [(0, (7, 0)), (1, (6, 1)), (3, (4, 3)), (5, (3, 4))])
+def test_photos_take_the_rows_that_no_concept_needs(known: int, rows: tuple[int, int]) -> None:
+    base, _, context = prepared("pocket")
+    names = [f"V{i}" for i in range(2, 2 + known)]
+    for name in names:
+        insert_token(base, name, "dog")
+    contexts = [replace(context, token=name) for name in names]
+    made: list[Loop] = []
+
+    def loop(*parts: Any, **named: Any) -> Loop:
+        made.append(Loop(*parts, **named))
+        return made[-1]
+
+    settings = ON.changed(steps=1, batch=3, replay=4)
+    subject = Subject("V1", "cat", [(name, "dog") for name in names], contexts)
+    learn_session(base, Adapter(base, settings), subject, disc_photos(), settings, loop=loop)
+    assert (made[0].batch, made[0].replay) == rows
+
+
 def test_cut_batches_replay_the_same() -> None:
     whole = learn("pocket", ON.changed(steps=2))[3]
     cut = learn("pocket", ON.changed(steps=2), loop=partial(Loop, chunks=2))[3]
