@@ -29,9 +29,11 @@ METHODS = {
     "previous teaches all": {"teacher": "previous"},
     "student's trajectory": {"trajectory": "student", "pool_size": 8},
 }
-"""Settings changed. The third is lfsd's default; all but naive have two rows of a step for what is
-not to be forgotten. The last two, run when asked for, are the teacher as the paper has it, and the
-paper's ablation (Fig. 5), which makes a pool for every 25 steps and so needs a smaller one."""
+"""Settings changed. The third is lfsd's default: of a step's rows one is of the pool and up to four
+are of contexts, DFKD has two of the pool. Photos take the rows that there are no earlier concepts
+for, so that it sees more of them in the first four sessions. The last two, run when asked for, are
+the teacher as the paper has it, and the paper's ablation (Fig. 5), which makes a pool for every 25
+steps and so needs a smaller one."""
 ABLATIONS = ("previous teaches all", "student's trajectory")
 PROMPTS = ("a photo of a {} {}", "a photo of a {} {} on a beach")
 

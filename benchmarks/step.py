@@ -2,10 +2,11 @@
 
     python -m benchmarks.step --photos FOLDER [--base FOLDER] [--steps N] [--rounds N]
 
-Training: LoRA written the ordinary way with diffusers and peft, ours without DFKD, ours with DFKD
-(the pool's cost spread over the session's steps). Drawing: plain StableDiffusionPipeline, ours
-without contexts, ours with contexts, at batch 1 and 4; ours is a scene, led by its subject unless
-it says otherwise. The best of several interleaved rounds.
+Training: LoRA written the ordinary way with diffusers and peft, a batch of photos a step; ours
+without DFKD and with it (the pool's cost spread over the session's steps), which has as many photos
+and the rows of what is replayed beside them, taken by more photos in the first session, as here.
+Drawing: plain StableDiffusionPipeline, ours without contexts and with them, at batch 1 and 4; ours
+is a scene, led by its subject unless it says otherwise. The best of several interleaved rounds.
 """
 
 import argparse
@@ -164,7 +165,8 @@ def main() -> None:
         "ours, no DFKD": our_training(folder, args.photos, args.steps, distill=False),
         "ours, DFKD": our_training(folder, args.photos, args.steps, distill=True),
     }
-    table(f"seconds per training step, batch {batch}", ways, args.rounds)
+    rows = f"{batch} photos a step, ours {batch + Settings().replay} rows and its pool's"
+    table(f"seconds per training step, {rows}", ways, args.rounds)
     for n in (1, 4):
         table(
             f"seconds per picture, {args.steps} steps, batch {n}",

@@ -6,6 +6,7 @@ Each draw has its own generator, seeded by (seed, token, purpose, step). So a re
 no stored generator, and several processes draw the same global batch and each take their share.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -125,12 +126,15 @@ def with_replay(
     for c in contexts:
         named = training_prompts(c.token, c.class_noun, None, settings.prompts)
         prompts += [named] * len(c.latents)
-    parted = _parted(contexts, settings) if settings.composites else []
+    parted = _parted(contexts, settings) if settings.composites else set()
     if parted:
         # colours are counted from the number of concepts, so that every session shows others
-        more, their_prompts = _cut_out(base, parted, first=len(contexts))
+        cut = [contexts[i] for i in sorted(parted)]
+        more, their_prompts = _cut_out(base, cut, first=len(contexts))
         latents, prompts = torch.cat([latents, more]), prompts + their_prompts
         weights = torch.cat([weights, torch.ones_like(more[:, 0])])
+    owners = [i for i, c in enumerate(contexts) for _ in c.latents]
+    own, alone = len(data.latents), itertools.count(len(data.latents) + len(owners))
     return PhotoLatents(
         torch.cat([data.latents, torch.stack([latents, latents.flip(-1)], 1)]),
         torch.cat([data.weights, torch.stack([weights, weights.flip(-1)], 1)]),
@@ -138,32 +142,17 @@ def with_replay(
         data.photos,
         data.masks,
         replayed=len(latents),
-        cut_out=_cut_out_views(contexts, parted, first=len(data.latents)),
+        cut_out=tuple(next(alone) if i in parted else own + k for k, i in enumerate(owners)),
         concepts=len(contexts),
     )
 
 
-def _parted(contexts: Sequence[ConceptContext], settings: Settings) -> list[ConceptContext]:
-    """Those whose subjects are cut out this session, in their order."""
-    able = [c for c in contexts if _parts(c)]
-    if len(able) <= CUT_OUT:
-        return able
-    chosen = Random(f"{settings.seed}/{len(contexts)}").sample(range(len(able)), CUT_OUT)
-    return [able[i] for i in sorted(chosen)]
-
-
-def _cut_out_views(
-    contexts: Sequence[ConceptContext], parted: Sequence[ConceptContext], first: int
-) -> tuple[int, ...]:
-    """`PhotoLatents.cut_out`, where the contexts are the views from `first` on."""
-    tokens, views = {c.token for c in parted}, []
-    alone = first + sum(len(c.latents) for c in contexts)
-    for context in contexts:
-        count, own = len(context.latents), first + len(views)
-        if context.token in tokens:
-            own, alone = alone, alone + count
-        views += range(own, own + count)
-    return tuple(views)
+def _parted(contexts: Sequence[ConceptContext], settings: Settings) -> set[int]:
+    """Which of them have their subjects cut out this session."""
+    able = [i for i, c in enumerate(contexts) if _parts(c)]
+    if len(able) > CUT_OUT:
+        able = Random(f"{settings.seed}/{len(contexts)}").sample(able, CUT_OUT)
+    return set(able)
 
 
 def _parts(context: ConceptContext) -> bool:

@@ -99,14 +99,13 @@ class Loop:
         shares = [s.base_share if its else 1.0 for its in by_base]
         self.shares = torch.tensor(shares, device=self.base.device)
         self.shown = ShownContexts(self.base, self.data, token, noun, s)
-        world = self.accelerator.num_processes
-        pooled = s.distill_batch if s.distill and s.distill_weight else 0
-        again = min(s.replay, self.data.concepts)
-        photos = s.batch + s.replay - again  # every session costs what later ones do
-        self.batch, self.kd_batch, self.replay = (
-            -(-size // world) * world for size in (photos, pooled, again)
-        )
+        self.kd_batch = self._shared(s.distill_batch if s.distill and s.distill_weight else 0)
+        self.replay = self._shared(min(s.replay, self.data.concepts))
+        # every session costs what later ones do
+        photos = max(s.batch, s.batch + s.replay - self.replay)
+        self.batch = self._shared(photos)
         if self.batch != photos:
+            world = self.accelerator.num_processes
             self.tell(Notice(f"batch {self.batch} instead of {photos}, to share among {world}"))
         self.rates = (
             s.lr_adapter or usual_rate(self.base, s.optimizer),
@@ -124,6 +123,11 @@ class Loop:
         student = Student(self.base, self.rows)
         self.student, self.optimizer = self.accelerator.prepare(student, optimizer)
         self.guard = Guard(self.adapter, self.rows)
+
+    def _shared(self, rows: int) -> int:
+        """As many rows or a few more, so that each process has as many as any other."""
+        world = self.accelerator.num_processes
+        return -(-rows // world) * world
 
     def tell(self, event: Event) -> None:
         """Pass an event on, from the main process only."""
@@ -215,12 +219,13 @@ class Loop:
             except torch.OutOfMemoryError as error:
                 self.optimizer.zero_grad(set_to_none=True)
                 alone = self.accelerator.num_processes == 1 and self.settings.grad_accumulation == 1
-                if not alone or self.chunks >= self.batch:
+                rows = self.batch + self.replay
+                if not alone or self.chunks >= rows:
                     raise ResourceError(
                         "the device has too little memory",
-                        "try --batch 1 or a smaller --resolution",
+                        "try --batch 1 --set replay=1, or a smaller --resolution",
                     ) from error
-                self.chunks = min(self.batch, self.chunks * 2)
+                self.chunks = min(rows, self.chunks * 2)
             torch.cuda.empty_cache()
             self.tell(Notice(f"out of memory: going on with batches cut into {self.chunks}"))
 

@@ -94,7 +94,8 @@ def taught_by_base(prompts: Prompts, groups: dict[str, list[str]], teacher: Teac
 def _as_previous(adapter: Adapter) -> Stand:
     base, settings = adapter.base, adapter.settings
     if base.dtype == torch.float32 and settings.trajectory == "teacher":
-        # LoRA added into the weights is the fastest teacher; rounding to half would change it
+        # LoRA added into the weights is the fastest teacher; in half precision the sum of a
+        # convolution would be rounded, which its LoRA by itself is not
         return partial(adapter.merged, TEACHER)
     return adapter.as_teacher
 

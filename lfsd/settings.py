@@ -108,8 +108,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     replay: int = 4
     """Rows per step, over all processes together, that show earlier concepts' vision contexts again
     under their own prompts, as they are and (with `composites`) cut out, so that a concept goes on
-    being learned; 0 for none. No more than there are earlier concepts: until then photos take the
-    other rows, so that every session costs the same."""
+    being learned; 0 for none. No more than there are earlier concepts (with contexts of this
+    resolution): until then photos take the other rows, so that every session costs the same."""
 
     # the photos
     brighten: bool = True

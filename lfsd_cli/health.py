@@ -89,7 +89,9 @@ def slow(machine: dict[str, Any], base: dict[str, Any], store: dict[str, Any]) -
     if on_cpu and machine.get("threads") == 1:
         found.append("torch uses one thread: OMP_NUM_THREADS=1 is set, or there is one core")
     if machine["memory"] < LITTLE_MEMORY * (3 if big else 1):
-        found.append("little memory for this base: use --batch 1, and expect it to back off")
+        found.append(
+            "little memory for this base: use --batch 1 --set replay=1, and expect it to back off"
+        )
     if store["disk_free"] < LITTLE_DISK:
         found.append("little disk space: every session writes its own copy of the adapter")
     return found

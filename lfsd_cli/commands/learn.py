@@ -64,7 +64,9 @@ def learn(
     steps: Annotated[int | None, typer.Option("--steps", help="Training steps.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the session.")] = None,
     rank: Annotated[int | None, typer.Option("--rank", help="LoRA rank (first session).")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Photos per step.")] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", help="Photos per step (more in the first sessions).")
+    ] = None,
     distill: Annotated[
         bool,
         typer.Option(

@@ -47,8 +47,13 @@ def test_each_speaks_for_itself(adapter: Adapter) -> None:
     assert torch.equal(look(adapter), base)
 
 
-def test_in_half_precision_lora_sees_the_layers_own_input() -> None:
+@pytest.mark.parametrize("narrow", [True, False])
+def test_in_half_precision_lora_sees_the_layers_own_input(
+    narrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BaseModel, "narrow", property(lambda _: narrow))
     half = Adapter(BaseModel.load(tiny_base("pocket"), device="cpu", precision="bf16"), SETTINGS)
+    assert narrow == any(isinstance(layer, SummedLinear) for layer in half.layers.values())
     two = {k: v for k, v in half.layers.items() if not isinstance(v, SummedLinear)}
     seen: dict[str, list[torch.dtype]] = {key: [] for key in two}
     for key, layer in two.items():

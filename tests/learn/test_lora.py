@@ -3,6 +3,7 @@
 import pytest
 import torch
 from peft.tuners import lora
+from torch.nn import functional as F
 
 from lfsd.adapter import STUDENT, TEACHER, Adapter
 from lfsd.base import BaseModel
@@ -30,6 +31,8 @@ def summed(adapter: Adapter) -> list[SummedLinear]:
 def test_values_and_gradients_are_peft_s_own(name: str | None) -> None:
     adapter = adapted(BaseModel.load(tiny_base("pocket"), device="cpu", precision="float32"))
     layers = summed(adapter)
+    linear = [k for k, v in adapter.layers.items() if v.get_base_layer().weight.ndim == 2]
+    assert len(layers) == len(linear) > 0
     assert {bool(layer.get_base_layer().bias is None) for layer in layers} == {True, False}
     speaking = {STUDENT: adapter.as_student, TEACHER: adapter.as_teacher, None: adapter.as_base}
     with speaking[name](), torch.enable_grad():
@@ -54,7 +57,9 @@ def test_in_half_precision_the_sum_is_what_is_rounded() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         weight = layer._summed()
         change = layer.lora_B[STUDENT].weight.double() @ layer.lora_A[STUDENT].weight.double()
-        assert layer(torch.ones(1, weight.shape[1])).dtype == torch.bfloat16
+        x = torch.randn(3, weight.shape[1], generator=torch.Generator().manual_seed(1))
+        rounded = F.linear(x.bfloat16(), weight.bfloat16(), layer.get_base_layer().bias)
+        assert torch.equal(layer(x), rounded)
     expected = layer.get_base_layer().weight.double() + layer.scaling[STUDENT] * change
     assert weight.dtype == torch.float32
     torch.testing.assert_close(weight.double(), expected, rtol=1e-5, atol=1e-5)

@@ -3,7 +3,9 @@
 from collections import Counter
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -15,12 +17,15 @@ from lfsd.composites import Cutout, composites
 from lfsd.context import ConceptContext
 from lfsd.data import (
     CUT_OUT,
+    Draw,
     PhotoLatents,
     draw_batch,
     draw_replay,
     encode_photos,
     with_replay,
 )
+from lfsd.errors import InterruptedLearning
+from lfsd.events import Step
 from lfsd.learn import LearnedSession, learn_session
 from lfsd.loop import Loop, Subject
 from lfsd.settings import Settings
@@ -82,13 +87,28 @@ def test_every_layout_replays_and_keeps_the_earlier_row(layout: str) -> None:
     assert np.isfinite(done.losses["dm"]).all()
 
 
+def known(count: int) -> tuple[BaseModel, Subject, list[ConceptContext]]:
+    """A base that knows V2, V3, ..., V0's contexts under each name, and V1 to be learned."""
+    base, _, context = prepared("pocket")
+    names = [f"V{i}" for i in range(2, 2 + count)]
+    for name in names:
+        insert_token(base, name, "dog")
+    contexts = [replace(context, token=name) for name in names]
+    return base, Subject("V1", "cat", [(name, "dog") for name in names], contexts), contexts
+
+
 def test_what_is_replayed_is_learned() -> None:
-    longer = {"steps": 40, "distill": False, "lr_adapter": 2e-2, "subject_mask": "off", "batch": 1}
+    longer = {"steps": 40, "distill": False, "lr_adapter": 2e-2, "subject_mask": "off"}
     errors = []
-    for settings in (ON.changed(replay=4), OFF):
-        base, _, context, _ = learn("pocket", settings.changed(**longer))
-        errors.append(error_on(base, context))
-    assert errors[0] < 0.97 * errors[1], errors
+    for rows in ({"replay": 4, "batch": 1}, {"replay": 0, "batch": 5}):
+        settings = OFF.changed(**longer, **rows)
+        base, subject, contexts = known(4)
+        # nothing that the photos could teach
+        contexts = [replace(c, latents=np.full_like(c.latents, 2.0)) for c in contexts]
+        subject = replace(subject, contexts=contexts)
+        learn_session(base, Adapter(base, settings), subject, disc_photos(), settings)
+        errors.append(error_on(base, contexts[0]))
+    assert errors[0] < 0.9 * errors[1], errors
 
 
 def test_without_contexts_nothing_is_replayed_and_another_photo_is_seen() -> None:
@@ -99,23 +119,58 @@ def test_without_contexts_nothing_is_replayed_and_another_photo_is_seen() -> Non
     assert all(np.array_equal(done.adapter[k], plain.adapter[k]) for k in plain.adapter)
 
 
-@pytest.mark.parametrize(("known", "rows"), [(0, (7, 0)), (1, (6, 1)), (3, (4, 3)), (5, (3, 4))])
-def test_photos_take_the_rows_that_no_concept_needs(known: int, rows: tuple[int, int]) -> None:
-    base, _, context = prepared("pocket")
-    names = [f"V{i}" for i in range(2, 2 + known)]
-    for name in names:
-        insert_token(base, name, "dog")
-    contexts = [replace(context, token=name) for name in names]
-    made: list[Loop] = []
+class Watched(Loop):
+    """A loop that tells what it drew."""
 
-    def loop(*parts: Any, **named: Any) -> Loop:
-        made.append(Loop(*parts, **named))
-        return made[-1]
+    seen: ClassVar[list[tuple[int, int, list[int]]]] = []
 
-    settings = ON.changed(steps=1, batch=3, replay=4)
-    subject = Subject("V1", "cat", [(name, "dog") for name in names], contexts)
-    learn_session(base, Adapter(base, settings), subject, disc_photos(), settings, loop=loop)
-    assert (made[0].batch, made[0].replay) == rows
+    def part(self, draw: Draw, picked: torch.Tensor, shown: Shown | None = None) -> Any:
+        self.seen.append((self.batch, self.replay, draw.view.tolist()))
+        return super().part(draw, picked, shown)
+
+
+def watched(count: int, settings: Settings) -> list[tuple[int, int, list[int]]]:
+    """(photos, replayed, views) of each step of a session after `count` others."""
+    Watched.seen.clear()
+    base, subject, _ = known(count)
+    learn_session(base, Adapter(base, settings), subject, disc_photos(), settings, loop=Watched)
+    return Watched.seen
+
+
+@pytest.mark.parametrize(("count", "rows"), [(0, (7, 0)), (1, (6, 1)), (3, (4, 3)), (5, (3, 4))])
+def test_photos_take_the_rows_that_no_concept_needs(count: int, rows: tuple[int, int]) -> None:
+    ((batch, replay, views),) = watched(count, ON.changed(steps=1, batch=3, replay=4))
+    assert (batch, replay) == rows and len(views) == 7
+
+
+def test_several_processes_share_as_many_rows() -> None:
+    settings = ON.changed(batch=4, replay=4)
+    two = SimpleNamespace(num_processes=2, is_main_process=False, prepare=lambda *both: both)
+    for count, rows in ((0, (8, 0)), (1, (6, 2)), (3, (4, 4)), (5, (4, 4))):
+        base, subject, contexts = known(count)
+        insert_token(base, "V1", "cat")
+        own = encode_photos(base, disc_photos(), "V1", "cat", settings)
+        data = with_replay(base, own, contexts, settings)
+        loop = Loop(base, Adapter(base, settings), subject, data, [], settings, cast("Any", two))
+        assert (loop.batch, loop.replay) == rows
+
+
+def test_a_session_draws_every_context_as_often_as_any_other() -> None:
+    steps = watched(2, ON.changed(steps=4, composites=0.0))
+    own = len(disc_photos())
+    replayed = Counter(view - own for *_, views in steps for view in views if view >= own)
+    assert replayed == dict.fromkeys(range(4), 2)
+
+
+def test_a_resumed_session_replays_the_same(tmp_path: Path) -> None:
+    whole, seen = learn("pocket", ON)[3], []
+
+    def stop() -> bool:
+        return sum(isinstance(event, Step) for event in seen) == 3
+
+    with pytest.raises(InterruptedLearning):
+        learn("pocket", ON, work_dir=tmp_path, on_event=seen.append, should_stop=stop)
+    assert learn("pocket", ON, work_dir=tmp_path, resume=True)[3].losses == whole.losses
 
 
 def test_cut_batches_replay_the_same() -> None:

@@ -47,7 +47,7 @@ POOLED = {
     "l2_sp": 0.0,
 }
 """Without contexts, with another pool than lfsd's, made once per session. Two of its entries ride
-in a step: one row fewer than lfsd has for distillation and replay together."""
+in a step, where lfsd has one of its pool and four contexts (decision 32)."""
 FIXED = {
     "teacher": "previous",
     "trajectory": "teacher",
@@ -94,7 +94,7 @@ ABLATIONS = (
     Method(
         "no-replay",
         "ours, distillation in the place of replay",
-        changes={"replay": 0, "distill_batch": 3},
+        changes={"replay": 0, "distill_batch": 5},
     ),
     Method("no-l2-sp", "ours, free to go anywhere", changes={"l2_sp": 0.0}),
     Method("teacher-base", "ours, taught by the untouched base", changes={"teacher": "base"}),
