@@ -30,10 +30,10 @@ METHODS = {
     "student's trajectory": {"trajectory": "student", "pool_size": 8},
 }
 """Settings changed. The third is lfsd's default: of a step's rows one is of the pool and up to four
-are of contexts, DFKD has two of the pool. Photos take the rows that there are no earlier concepts
-for, so that it sees more of them in the first four sessions. The last two, run when asked for, are
-the teacher as the paper has it, and the paper's ablation (Fig. 5), which makes a pool for every 25
-steps and so needs a smaller one."""
+are of contexts, DFKD has two of the pool. With replay, photos take the rows that there are no
+earlier concepts for: more photos in the first four sessions than naive and DFKD see. The last two,
+run when asked for, are the teacher as the paper has it, and the paper's ablation (Fig. 5), which
+makes a pool for every 25 steps and so needs a smaller one."""
 ABLATIONS = ("previous teaches all", "student's trajectory")
 PROMPTS = ("a photo of a {} {}", "a photo of a {} {} on a beach")
 

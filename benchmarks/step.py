@@ -3,8 +3,8 @@
     python -m benchmarks.step --photos FOLDER [--base FOLDER] [--steps N] [--rounds N]
 
 Training: LoRA written the ordinary way with diffusers and peft, a batch of photos a step; ours
-without DFKD and with it (the pool's cost spread over the session's steps), which has as many photos
-and the rows of what is replayed beside them, taken by more photos in the first session, as here.
+without DFKD and with it (the pool's cost spread over the session's steps), both with the rows of
+what is replayed as well; what is timed is a first session, where photos take those rows.
 Drawing: plain StableDiffusionPipeline, ours without contexts and with them, at batch 1 and 4; ours
 is a scene, led by its subject unless it says otherwise. The best of several interleaved rounds.
 """
