@@ -179,6 +179,21 @@ def test_cut_batches_replay_the_same() -> None:
     np.testing.assert_allclose(whole.losses["dm"], cut.losses["dm"], rtol=1e-3)
 
 
+def test_what_is_replayed_is_cut_too_when_memory_runs_out() -> None:
+    class Scarce(Loop):
+        def part(self, draw: Draw, picked: torch.Tensor, shown: Shown | None = None) -> Any:
+            if len(draw.t) > 1:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().part(draw, picked, shown)
+
+    settings = ON.changed(steps=1, batch=1, replay=4)
+    base, subject, _ = known(4)
+    done = learn_session(
+        base, Adapter(base, settings), subject, disc_photos(), settings, loop=Scarce
+    )
+    assert np.isfinite(done.losses["dm"]).all()
+
+
 def test_contexts_are_the_last_views_under_their_own_prompts() -> None:
     base, _, context = prepared("pocket")
     insert_token(base, "V1", "cat")
