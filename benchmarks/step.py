@@ -5,8 +5,8 @@
 Training: LoRA written the ordinary way with diffusers and peft, a batch of photos a step; ours
 without DFKD and with it (the pool's cost spread over the session's steps), both with the rows of
 what is replayed as well; what is timed is a first session, where photos take those rows.
-Drawing: plain StableDiffusionPipeline, ours without contexts and with them, at batch 1 and 4; ours
-is a scene, led by its subject unless it says otherwise. The best of several interleaved rounds.
+Drawing: plain StableDiffusionPipeline, ours without contexts and with them, at batch 1 and 4.
+The best of several interleaved rounds.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def drawing(folder: Path, n: int, steps: int) -> dict[str, Callable[[], float]]:
 
         return run
 
-    def ours(contexts: list[ConceptContext], subject: str | None = "V1 cat") -> Callable[[], float]:
+    def ours(contexts: list[ConceptContext]) -> Callable[[], float]:
         return timed(
             lambda: generate(
                 base,
@@ -121,7 +121,6 @@ def drawing(folder: Path, n: int, steps: int) -> dict[str, Callable[[], float]]:
                 seed=0,
                 sampling=sampling,
                 contexts=contexts,
-                subject=subject,
             )
         )
 
@@ -131,7 +130,6 @@ def drawing(folder: Path, n: int, steps: int) -> dict[str, Callable[[], float]]:
         ),
         "ours": ours([]),
         "ours, ICGen": ours([context]),
-        "ours, ICGen, not led": ours([context], subject=None),
     }
 
 

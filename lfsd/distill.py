@@ -72,6 +72,14 @@ def clean_and_noise(pred: Tensor, z: Tensor, a: Tensor | float, kind: str) -> tu
     return signal * z - sigma * pred, sigma * z + signal * pred
 
 
+def prediction_of(x: Tensor, z: Tensor, a: Tensor | float, kind: str) -> Tensor:
+    """The prediction of `kind` at alpha-bar `a` that means the picture x in z: the way back."""
+    a = torch.as_tensor(a, dtype=z.dtype, device=z.device)
+    signal, sigma = a.sqrt(), (1 - a).sqrt()
+    noise = (z - signal * x) / sigma
+    return {"epsilon": noise, "sample": x}.get(kind, signal * noise - sigma * x)
+
+
 def ddpm_step(z: Tensor, x: Tensor, a: float, next_a: float, noise: Tensor) -> Tensor:
     """Ancestral step from alpha-bar `a` to `next_a` (DDPM, arXiv 2006.11239, eq. 6 and 7)."""
     ratio = a / next_a

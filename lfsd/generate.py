@@ -3,7 +3,7 @@
 import contextlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,13 @@ from torch import Tensor
 import lfsd
 from lfsd.attention import LfsdAttention, install_processors
 from lfsd.base import BaseModel
+from lfsd.blending import Blending
 from lfsd.context import ConceptContext, ContextBank, context_bank
 from lfsd.errors import ResourceError
 from lfsd.events import EventCallback, Notice, ignore
 from lfsd.events import Sampling as SamplingEvent
 from lfsd.live import LivePicture
 from lfsd.sampler import SAMPLERS, Sampling, picture_noise, sample
-from lfsd.subject_guidance import SubjectGuidance
 
 if TYPE_CHECKING:
     from lfsd.adapter import Adapter
@@ -82,31 +82,28 @@ def make_images(
     sampling: Sampling,
     *,
     bank: ContextBank | None = None,
-    subject: str | None = None,
+    blending: Blending | None = None,
     on_event: EventCallback = ignore,
     live: Path | None = None,
 ) -> list[Image.Image]:
     """One picture per prompt, from the model as it stands (its adapter on or off, its tokens).
 
-    Prompts may differ within a batch; the bank's contexts and the `subject` ("V1 cat"), which
-    subject guidance leads to, are for all of them. A picture under way is kept as a PNG at `live`.
+    Prompts may differ within a batch; the bank's contexts and the subjects of `blending` are for
+    all of them. A picture under way is kept as a PNG at `live`.
     """
     if len(prompts) != len(seeds):
         raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
     if not all(isinstance(p, LfsdAttention) for p in base.unet.attn_processors.values()):
         install_processors(base.unet)
     sampling = sampling.fitted(base)
-    guidance = None
-    if subject is not None and sampling.subject_guidance:
-        guidance = SubjectGuidance(base, subject, sampling.subject_guidance)
     unique = list(dict.fromkeys(prompts))
     encoded = base.encode_text([*unique, sampling.negative])
     shape = latent_shape(base)
     taking_shape = None if live is None else LivePicture(base, live, on_event)
 
     def make(start: int, count: int) -> list[Image.Image]:
-        asked = prompts[start : start + count]
-        noise = torch.cat([picture_noise(s, 1, shape) for s in seeds[start : start + count]])
+        asked, own = prompts[start : start + count], seeds[start : start + count]
+        noise = torch.cat([picture_noise(s, 1, shape) for s in own])
         done = start * sampling.steps
 
         def step_done(step: int, clean: Callable[[], Tensor]) -> None:
@@ -121,7 +118,7 @@ def make_images(
             encoded[[len(unique)] * count],
             sampling,
             bank=bank,
-            lead=guidance.lead(asked) if guidance is not None else None,
+            blend=None if blending is None else blending.at(own),
             on_step=step_done,
         )
         return [Image.fromarray(pixels) for pixels in base.decode(latents)]
@@ -177,7 +174,6 @@ def generate(
     sampling: Sampling | None = None,
     contexts: Sequence[ConceptContext] = (),
     concepts: Sequence[str] | None = None,
-    subject: str | None = None,
     session: Mapping[str, Any] | None = None,
     on_event: EventCallback = ignore,
     live: Path | None = None,
@@ -185,13 +181,11 @@ def generate(
     """Draw n pictures of a prompt whose concepts' contexts are given; the base holds their tokens.
 
     Picture i uses seed+i and does not depend on the batch. `concepts` are the tokens found in the
-    prompt (default: those of the contexts); `subject` is what subject guidance leads to ("V1 cat"),
-    if anything; `session` goes into the provenance; `live` is where a picture under way is kept as
-    a PNG. Raises ResourceError when memory does not suffice for one picture.
+    prompt (default: those of the contexts); `session` goes into the provenance; `live` is where a
+    picture under way is kept as a PNG. Raises ResourceError when memory does not suffice for one
+    picture.
     """
     sampling = (sampling or Sampling()).fitted(base)
-    if subject is None:
-        sampling = replace(sampling, subject_guidance=0.0)
     seed = secrets.randbelow(2**31) if seed is None else seed
     tokens = tuple(concepts if concepts is not None else (c.token for c in contexts))
     seeds = [seed + i for i in range(n)]
@@ -203,7 +197,7 @@ def generate(
             seeds,
             sampling,
             bank=bank,
-            subject=subject,
+            blending=blending_for(base, contexts, sampling),
             on_event=on_event,
             live=live,
         )
@@ -239,3 +233,16 @@ def bank_for(
         fraction=sampling.context_fraction,
         masked=sampling.context_masked,
     )
+
+
+def blending_for(
+    base: BaseModel, contexts: Sequence[ConceptContext], sampling: Sampling
+) -> Blending | None:
+    """The contexts' subjects as `sampling` wants them blended in, or None."""
+    sampling = sampling.fitted(base)
+    seen = sampling.icgen != "off" and min(sampling.context_strength, sampling.context_fraction) > 0
+    if not (seen and sampling.context_masked and sampling.context_blend):
+        return None
+    masked = [context.first(sampling.contexts) for context in contexts]
+    masked = [c for c in masked if len(c.latents) and c.masks is not None]
+    return Blending(base, masked) if masked else None

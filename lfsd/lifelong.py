@@ -13,7 +13,6 @@ from lfsd.errors import StoreBusyError, UsageError
 from lfsd.events import EventCallback, Notice, Stage, ignore
 from lfsd.loaded import LoadedModel
 from lfsd.locate import POCKET, native_resolution, resolve_base
-from lfsd.prompts import concept_words
 from lfsd.settings import Settings
 from store.lock import Wait
 from store.records import Concept, Session
@@ -199,7 +198,6 @@ class LifelongModel(LoadedModel):
             sampling=chosen,
             contexts=[c for c in map(self.context_of, used) if c is not None],
             concepts=[concept.token for concept in used],
-            subject=concept_words(used[0].token, used[0].class_noun) if len(used) == 1 else None,
             session={"id": session.id, "number": session.number},
             on_event=on_event,
             live=live,

@@ -141,14 +141,15 @@ class LoadedModel:
         """Each living concept's fidelity in the quick check of its own session.
 
         Of sessions that were checked as sessions are now: drawn in another way the figure would
-        be another one, and pass for forgetting. Whether scenes were led (decision 31) makes none.
+        be another one, and pass for forgetting. Scenes, once led (decision 31), do not count.
         """
         from lfsd.measure import QUICK
 
         tokens = {c.session: c.token for c in self._store.concepts()}
         found = {}
         for session in self.sessions():
-            plan = {"subject_guidance": None, **session.metrics.get("plan", {})}
+            plan = {"context_blend": 0.0, **session.metrics.get("plan", {})}
+            plan.pop("subject_guidance", None)
             alike = plan == asdict(QUICK)
             if session.concept is not None and session.id in tokens and alike:
                 value = (session.metrics.get("fidelity") or {}).get(session.concept.token)

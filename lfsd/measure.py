@@ -25,7 +25,7 @@ from lfsd.figures import (
     text_alignment,
     toward,
 )
-from lfsd.generate import bank_for, latent_shape, make_images
+from lfsd.generate import bank_for, blending_for, latent_shape, make_images
 from lfsd.judge import Judge
 from lfsd.prompts import SCENES, concept_words, fill
 from lfsd.sampler import Sampling, build_scheduler, picture_noise
@@ -68,8 +68,9 @@ class Plan:
     steps: int = 20
     guidance: float = 5.0
     guidance_fraction: float | None = None
-    subject_guidance: float | None = None
-    """Both as `Sampling` has them."""
+    context_blend: float | None = 0.0
+    """Both as `Sampling` has them. Blended pictures would show the photos' shapes, not what the
+    model still knows of them."""
     drift_steps: int = 25
     drift_every: int = 1
     """Compare predictions at every so many steps of the base's trajectory."""
@@ -84,7 +85,7 @@ class Plan:
             steps=self.steps,
             guidance=self.guidance,
             guidance_fraction=self.guidance_fraction,
-            subject_guidance=self.subject_guidance,
+            context_blend=self.context_blend,
         )
 
 
@@ -162,9 +163,14 @@ class Examiner:
         """One picture per prompt, with the subject's contexts."""
         contexts = [subject.context] if subject is not None and subject.context else []
         seeds = [self.plan.seed + first_seed + i for i in range(len(prompts))]
-        bank = bank_for(self.base, contexts, self.sampling)
-        words = None if subject is None else subject.words
-        images = make_images(self.base, prompts, seeds, self.sampling, bank=bank, subject=words)
+        images = make_images(
+            self.base,
+            prompts,
+            seeds,
+            self.sampling,
+            bank=bank_for(self.base, contexts, self.sampling),
+            blending=blending_for(self.base, contexts, self.sampling),
+        )
         self.drawn += 1
         self.on_event(SamplingEvent(self.drawn, max(self.total, self.drawn)))
         return images

@@ -44,8 +44,7 @@ COLOURS = {
     "white": (238, 238, 236),
     "black": (28, 28, 30),
 }
-GROUND = "a plain COLOUR background"
-ON_COLOUR = f"a photo of a {{}} on {GROUND}"
+ON_COLOUR = "a photo of a {} on a plain COLOUR background"
 
 
 def article(words: str) -> str:

@@ -15,9 +15,9 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from torch import Tensor
 
 from lfsd.base import BaseModel, TextStates
+from lfsd.blending import Blend
 from lfsd.context import ContextBank
 from lfsd.distill import clean_and_noise
-from lfsd.subject_guidance import EVERY, Lead
 
 SAMPLERS = {"dpm++": "DPM++ 2M", "ddim": "DDIM"}
 """Our name -> the name A1111 readers know."""
@@ -36,15 +36,15 @@ class Sampling:
     guidance_rescale: float | None = None
     """0..1: pull the guided prediction's spread back to the conditional's (arXiv 2305.08891).
     None: 0.7, the paper's figure, for models that predict v, whose colours saturate; else 0."""
-    subject_guidance: float | None = None
-    """How strongly guided steps are led to a prompt's one concept as it is by itself; 0 not at all.
-    None: 2 for a UNet narrower than Stable Diffusion's, whose scenes bend shapes; else 0."""
     sampler: Literal["dpm++", "ddim"] = "dpm++"
     negative: str = ""
     icgen: Literal["attend", "canvas", "off"] = "attend"
     context_strength: float = 1.0
     context_fraction: float = 0.5
     """Share of the steps, up to the last, that see contexts."""
+    context_blend: float | None = None
+    """Share of the steps, from the first, that have a subject's shape from a context.
+    None: 0.7 for a UNet narrower than Stable Diffusion's, which bends shapes; else 0."""
     context_masked: bool = True
     contexts: int = 4
     """How many of a concept's contexts take part, the first chosen."""
@@ -56,7 +56,7 @@ class Sampling:
         usual = {
             "guidance_fraction": 0.5 if base.narrow else 1.0,
             "guidance_rescale": 0.7 if base.prediction_type == "v_prediction" else 0.0,
-            "subject_guidance": 2.0 if base.narrow else 0.0,
+            "context_blend": 0.7 if base.narrow else 0.0,
         }
         return replace(self, **{k: v for k, v in usual.items() if getattr(self, k) is None})
 
@@ -64,6 +64,10 @@ class Sampling:
         """Whether step `step`, of which 0 is the noisiest, has an unconditional branch."""
         share = 1.0 if self.guidance_fraction is None else self.guidance_fraction
         return self.guidance != 1 and step < round(share * self.steps)
+
+    def blends(self, step: int) -> bool:
+        """Whether step `step` is one of those that a context's shape goes into."""
+        return step < round((self.context_blend or 0.0) * self.steps)
 
 
 def build_scheduler(config: Mapping[str, Any], sampler: str) -> Any:
@@ -161,14 +165,14 @@ def sample(
     sampling: Sampling,
     *,
     bank: ContextBank | None = None,
-    lead: Lead | None = None,
+    blend: Blend | None = None,
     on_step: Callable[[int, Callable[[], Tensor]], None] = lambda _step, _clean: None,
 ) -> Tensor:
     """Denoise [B,C,h,w] of noise under B text states into clean latents, float32.
 
     `on_step` hears the number of the step and can ask for the clean latents it predicted.
     Without `negative`, at guidance 1 and after its share of the steps there is no unconditional
-    branch, and `lead` adds nothing.
+    branch; `blend` has its own share of them.
     """
     sampling = sampling.fitted(base)
     scheduler = build_scheduler(base.scheduler_config, sampling.sampler)
@@ -182,12 +186,10 @@ def sample(
         cond, uncond = predict_branches(base, model_input, t, text, away, active)
         if uncond is not None:
             cond = guided(cond, uncond, sampling.guidance, sampling.guidance_rescale or 0.0)
-            if lead is not None:
-                if index % EVERY == 0:
-                    led = lead(index // EVERY, model_input, t)
-                cond = cond + led
-        latents = scheduler.step(cond, scheduler.timesteps[index], latents, return_dict=False)[0]
         a = base.alphas_cumprod[t]
+        if blend is not None and sampling.blends(index):
+            cond = blend(cond, model_input, a, base.prediction_type)
+        latents = scheduler.step(cond, scheduler.timesteps[index], latents, return_dict=False)[0]
         on_step(index + 1, partial(_predicted, cond, model_input, a, base.prediction_type))
     return latents
 

@@ -1,5 +1,5 @@
 """How a benchmark's models draw best: guidance and contexts, in all steps or in their own half,
-and with subject guidance or without.
+and with contexts blended in or not.
 
     python -m benchmarks.lifelong.drawn --protocol ten --photos FOLDER --out DIR
         [--methods a,b] [--seeds 0,1] [--sprites FOLDER] [--base BASE] [--device DEVICE]
@@ -36,12 +36,12 @@ LATE: dict[str, Any] = {
 
 
 class Way(NamedTuple):
-    """The share of the steps that is guided, what is changed of how contexts are shown, and how
-    strongly the subject leads (None: as lfsd does)."""
+    """The share of the steps that is guided, what is changed of how contexts are shown, and the
+    share of the steps that they are blended into (None: as lfsd does)."""
 
     guided: float
     contexts: dict[str, Any]
-    subject: float | None = 0.0
+    blend: float | None = 0.0
 
 
 WAYS = {
@@ -50,9 +50,7 @@ WAYS = {
     "the first half guided": Way(0.5, NONE),
     "the first half guided, contexts in all": Way(0.5, ALL),
     "the first half guided, contexts in the second": Way(0.5, LATE),
-    "the first half guided and led by the subject, contexts in the second (lfsd)": Way(
-        0.5, LATE, None
-    ),
+    "the first half guided, contexts blended in, seen in the second (lfsd)": Way(0.5, LATE, None),
 }
 """The protocol shows two contexts at half strength each, lfsd four at full strength."""
 HEADS = ("fidelity", "first concept", "confusion", "text alignment")
@@ -68,7 +66,7 @@ def drawn(bench: Bench, method: Method, seed: int, way: Way) -> tuple[float, ...
 
 def _figures(bench: Bench, learner: Learner, way: Way) -> tuple[float, ...]:
     examination, sampling = bench.examination, learner.sampling()
-    plan = replace(bench.protocol.plan, guidance_fraction=way.guided, subject_guidance=way.subject)
+    plan = replace(bench.protocol.plan, guidance_fraction=way.guided, context_blend=way.blend)
     run = Examiner(
         bench.base, examination.judge, plan, replace(sampling, **way.contexts), ignore, 0
     )

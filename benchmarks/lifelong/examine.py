@@ -78,9 +78,7 @@ class Examination:
         with learner.adapter.merged():
             bank = bank_for(self.base, [subject.context] if subject.context else [], sampling)
             seeds = [plan.seed] * len(prompts)
-            images = make_images(
-                self.base, prompts, seeds, sampling, bank=bank, subject=subject.words
-            )
+            images = make_images(self.base, prompts, seeds, sampling, bank=bank)
         return side_by_side(images)
 
     def _examiner(self, learner: Learner | None) -> Examiner:

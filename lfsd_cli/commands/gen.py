@@ -60,14 +60,6 @@ def gen(
             help="Share of the steps, from the first, that are guided.",
         ),
     ] = None,
-    subject_guidance: Annotated[
-        float | None,
-        typer.Option(
-            "--subject-guidance",
-            min=0.0,
-            help="How strongly guided steps hold a scene's one concept to its shape; 0: not.",
-        ),
-    ] = None,
     negative: Annotated[
         str, typer.Option("--negative", metavar="TEXT", help="What to keep away from.")
     ] = "",
@@ -76,6 +68,15 @@ def gen(
     ] = True,
     context_strength: Annotated[
         float | None, typer.Option("--context-strength", min=0.0, help="How strongly (usually 1).")
+    ] = None,
+    context_blend: Annotated[
+        float | None,
+        typer.Option(
+            "--context-blend",
+            min=0.0,
+            max=1.0,
+            help="Share of the steps, from the first, that take a subject's shape from a context.",
+        ),
     ] = None,
     as_of: Annotated[
         str | None,
@@ -122,10 +123,10 @@ def gen(
             steps=steps,
             guidance=guidance,
             guidance_fraction=guidance_fraction,
-            subject_guidance=subject_guidance,
             negative=negative,
             context=context,
             context_strength=context_strength,
+            context_blend=context_blend,
             as_of=as_of,
             on_event=narrator,
             live=live,

@@ -139,7 +139,7 @@ def test_what_is_drawn_depends_on_the_way(bench: Bench, tmp_path: Path) -> None:
     last = bench.run(METHODS["ours"], 0)[-1]
     ways = {name: drawn(bench, METHODS["ours"], 0, way) for name, way in WAYS.items()}
     assert len(set(ways.values())) == len(WAYS), "no two ways draw the same"
-    own = Way(0.5, LATE, None)
+    own = Way(0.5, LATE)
     plain, first, confused, aligned = drawn(bench, METHODS["ours"], 0, own) or (0.0,) * 4
     assert plain == pytest.approx(fmean(last["fidelity"].values())), "as the run's own last line"
     assert first == pytest.approx(last["fidelity"]["V1"])

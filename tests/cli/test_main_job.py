@@ -188,17 +188,19 @@ def test_gen_guides_as_many_steps_as_it_is_told(run: Run, taught: Path) -> None:
     assert run("gen", "a V1 cat", "--guidance-fraction", "2").code == 2
 
 
-def test_gen_is_led_by_the_prompt_s_subject(run: Run, taught: Path) -> None:
+def test_gen_takes_a_subject_s_shape_from_a_context(run: Run, taught: Path) -> None:
     def pixels(prompt: str, *words: object) -> bytes:
         path = run("gen", prompt, "--seed", 1, "--steps", 4, "-q", *words).out.strip()
         with Image.open(path) as picture:
             return picture.tobytes()
 
-    scene = "a V1 cat on a beach"
-    assert pixels(scene, "--subject-guidance", "0") != pixels(scene)
-    for prompt in ("a cat on a beach", "a V1 cat"):
-        assert pixels(prompt, "--subject-guidance", "0") == pixels(prompt)
-    assert run("gen", "a V1 cat", "--subject-guidance", "-1").code == 2
+    subject, none = "a V1 cat on a beach", "a cat on a beach"
+    assert pixels(subject, "--context-blend", "0") != pixels(subject)
+    assert pixels(subject, "--context-blend", "0.7") == pixels(subject), "what a narrow base has"
+    assert pixels(none, "--context-blend", "0") == pixels(none)
+    plain = pixels(subject, "--no-context", "--context-blend", "0")
+    assert pixels(subject, "--no-context") == plain
+    assert run("gen", "a V1 cat", "--context-blend", "2").code == 2
 
 
 def test_rename_then_draw(run: Run, taught: Path) -> None:
