@@ -75,7 +75,7 @@ def gen(
             "--context-blend",
             min=0.0,
             max=1.0,
-            help="Share of the steps, from the first, with a context's shape of the subject; 0: none.",
+            help="Share of the steps, from the first, with a context's shape; 0: none.",
         ),
     ] = None,
     as_of: Annotated[
