@@ -80,7 +80,9 @@ def sheet(model: LifelongModel, path: Path) -> None:
     rows = []
     for concept in model.concepts():
         drawn = [
-            model.generate(p.format(concept.token, concept.class_noun), seed=5, context=fed)[0]
+            model.generate(
+                p.format(concept.token, concept.class_noun), seed=5, context=fed, context_blend=0.0
+            )[0]
             for p in PROMPTS
             for fed in (True, False)
         ]

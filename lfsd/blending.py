@@ -2,10 +2,11 @@
 
 A small UNet bends a subject in every scene that it was not learned in. So in the first steps what
 the model predicts the picture to be is replaced by a context, where that one's mask has its
-subject, as in blended latent diffusion (arXiv 2206.02779). The words have everything around it,
-and the steps that follow draw the whole picture (decision 33).
+subject: after blended latent diffusion (arXiv 2206.02779), which mixes noised latents. The words
+have everything around it, and the steps that follow draw the whole picture (decision 33).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,11 +18,14 @@ from lfsd.base import BaseModel
 from lfsd.context import ConceptContext, fitted
 from lfsd.distill import clean_and_noise, prediction_of
 
-DOUBT = 0.5
-"""A mask more doubtful than this is not cut along: it has taken in the ground."""
+SOFT = 0.08
+"""How wide a mask's soft edge may be, as a share of the picture: a wider one holds ground too."""
 
-EDGE = 3.0
-"""How much steeper a mask's edge is made, so that half-transparent ground does not come along."""
+RIM = 0.5
+"""How much of the picture's rim a mask may cover: more, and hardly any ground is left out."""
+
+STEEPER = 3.0
+"""How much steeper masks are made, so that half-transparent ground does not come along."""
 
 TOGETHER = 1.3
 """What the sizes of subjects side by side add up to, in pictures; each alone has its own, 1."""
@@ -47,13 +51,20 @@ class Blend:
 class Blending:
     """The subjects of a prompt's concepts, side by side in its order, in contexts by the seed."""
 
-    def __init__(self, base: BaseModel, contexts: Sequence[ConceptContext]) -> None:
+    def __init__(self, base: BaseModel, subjects: Sequence[tuple[Tensor, Tensor]]) -> None:
+        self._device, self._subjects = base.device, subjects
+
+    @classmethod
+    def of(cls, base: BaseModel, contexts: Sequence[ConceptContext]) -> "Blending | None":
+        """The concepts' subjects in those contexts whose masks are well cut.
+
+        None if a concept has no such context: its place would stay empty.
+        """
         side = base.resolution // base.vae_scale
-        self._subjects = [
-            _placed(*_cut_out(fitted(context, (side, side))), place, len(contexts))
-            for place, context in enumerate(contexts)
-        ]
-        self._device = base.device
+        cut = [_cut_out(fitted(context, (side, side))) for context in contexts]
+        if not all(len(masks) for _, masks in cut):
+            return None
+        return cls(base, [_placed(*subject, i, len(cut)) for i, subject in enumerate(cut)])
 
     def at(self, seeds: Sequence[int]) -> Blend:
         """What the pictures of these seeds are blended with: the same for the same seed."""
@@ -64,28 +75,35 @@ class Blending:
         return Blend(tuple(subjects))
 
 
-def doubt(masks: Tensor) -> Tensor:
-    """[K]: how far masks [K,h,w] are from a subject well cut out; 0 is perfect.
+def well_cut(masks: Tensor) -> Tensor:
+    """[K] bool: which of the masks [K,h,w] are sharply those of a subject, and leave out ground.
 
-    The share of a mask that is neither subject nor ground, and that of the picture's rim inside it.
+    A mask's soft edge is what it leaves undecided, as a band around a disc of its area.
     """
-    undecided = (4 * masks * (1 - masks)).sum((1, 2)) / masks.sum((1, 2)).clamp_min(1e-8)
-    rim = torch.cat([masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]], dim=1)
-    return undecided + rim.mean(1)
+    undecided = (4 * masks * (1 - masks)).sum((1, 2))
+    around = 2 * (math.pi * masks.sum((1, 2))).sqrt()
+    soft = undecided / around.clamp_min(1e-8) / masks.shape[2]
+    rim = torch.cat([masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]], dim=1).mean(1)
+    return (soft <= SOFT) & (rim <= RIM) & (masks.amax((1, 2)) > 0.5)
 
 
 def _cut_out(context: ConceptContext) -> tuple[Tensor, Tensor]:
-    """Latents [k,C,h,w] and masks [k,1,h,w] of the contexts that are cut out well, or the best."""
-    assert context.masks is not None
+    """Latents [k,C,h,w] and masks [k,1,h,w] of the contexts that are well cut; k may be 0."""
+    latents = torch.from_numpy(context.latents).float()
+    if context.masks is None:
+        return latents[:0], latents[:0, :1]
     masks = torch.from_numpy(context.masks).float().clamp(0, 1)
-    doubts = doubt(masks)
-    well = (doubts <= DOUBT) | (doubts == doubts.min())
-    masks = ((masks[well] - 0.5) * EDGE + 0.5).clamp(0, 1)
-    return torch.from_numpy(context.latents).float()[well], masks[:, None]
+    well = well_cut(masks)
+    steep = ((masks[well] - 0.5) * STEEPER + 0.5).clamp(0, 1)
+    return latents[well], steep[:, None]
 
 
 def _placed(latents: Tensor, masks: Tensor, place: int, count: int) -> tuple[Tensor, Tensor]:
-    """The subject in column `place` of `count`, smaller and lower; alone it stays where it is."""
+    """The subject in column `place` of `count`, smaller and lower; alone it stays where it is.
+
+    Columns are narrower than the pictures in them: the outermost sides are cut off, and a subject
+    that reaches into the next column is covered there.
+    """
     if count == 1:
         return latents, masks
     size = TOGETHER / count

@@ -4,6 +4,8 @@ Feed `attend`: the contexts, noised to the current t, ride in the UNet's forward
 a V1 cat" and their self-attention keys and values are appended to those of the conditional rows.
 Feed `canvas`: the contexts stand beside the target in one wide latent and are put back, noised to
 the current t, before every step. Either way they touch the conditional branch only.
+
+Before that they may also give a subject its shape (`lfsd.blending`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +22,7 @@ from lfsd.prompts import concept_words, fill
 
 if TYPE_CHECKING:
     from lfsd.base import BaseModel, TextStates
+    from lfsd.blending import Blending
 
 Choice = Literal["first", "medoid", "spread"]
 Feed = Literal["attend", "canvas"]
@@ -121,6 +124,7 @@ class ContextBank:
     `weights` [K,h,w] holds strength and subject mask, `text` are the K rows' text states. The
     states at t depend on (adapter, contexts, t, noise seed) only, so they are recorded in the
     first forward at t and read back afterwards; call `forget()` when the adapter changes.
+    `blending`, if any, is what the contexts' subjects give to the first steps.
     """
 
     clean: Tensor
@@ -130,6 +134,7 @@ class ContextBank:
     alphas_cumprod: Tensor
     feed: Feed = "attend"
     fraction: float = 1.0
+    blending: "Blending | None" = None
     states: dict[int, States] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,14 +82,13 @@ def make_images(
     sampling: Sampling,
     *,
     bank: ContextBank | None = None,
-    blending: Blending | None = None,
     on_event: EventCallback = ignore,
     live: Path | None = None,
 ) -> list[Image.Image]:
     """One picture per prompt, from the model as it stands (its adapter on or off, its tokens).
 
-    Prompts may differ within a batch; the bank's contexts and the subjects of `blending` are for
-    all of them. A picture under way is kept as a PNG at `live`.
+    Prompts may differ within a batch; the bank's contexts are for all of them. A picture under way
+    is kept as a PNG at `live`.
     """
     if len(prompts) != len(seeds):
         raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
@@ -99,6 +98,7 @@ def make_images(
     unique = list(dict.fromkeys(prompts))
     encoded = base.encode_text([*unique, sampling.negative])
     shape = latent_shape(base)
+    blending = None if bank is None else bank.blending
     taking_shape = None if live is None else LivePicture(base, live, on_event)
 
     def make(start: int, count: int) -> list[Image.Image]:
@@ -191,15 +191,12 @@ def generate(
     seeds = [seed + i for i in range(n)]
     with adapter.merged() if adapter is not None else contextlib.nullcontext():
         bank = bank_for(base, contexts, sampling)
+        if bank is not None and len(contexts) < len(tokens):
+            bank.blending = None  # a concept without contexts would have no place
+        if bank is None or bank.blending is None:
+            sampling = replace(sampling, context_blend=0.0)
         images = make_images(
-            base,
-            [prompt] * n,
-            seeds,
-            sampling,
-            bank=bank,
-            blending=blending_for(base, contexts, sampling),
-            on_event=on_event,
-            live=live,
+            base, [prompt] * n, seeds, sampling, bank=bank, on_event=on_event, live=live
         )
     used = contexts if bank is not None else ()
     return [
@@ -224,25 +221,16 @@ def generate(
 def bank_for(
     base: BaseModel, contexts: Sequence[ConceptContext], sampling: Sampling
 ) -> ContextBank | None:
-    """The contexts as `sampling` wants them fed, or None."""
-    return context_bank(
+    """The contexts as `sampling` wants them fed and blended in, or None."""
+    seen = [context.first(sampling.contexts) for context in contexts]
+    bank = context_bank(
         base,
-        [context.first(sampling.contexts) for context in contexts],
+        seen,
         feed=sampling.icgen,
         strength=sampling.context_strength,
         fraction=sampling.context_fraction,
         masked=sampling.context_masked,
     )
-
-
-def blending_for(
-    base: BaseModel, contexts: Sequence[ConceptContext], sampling: Sampling
-) -> Blending | None:
-    """The contexts' subjects as `sampling` wants them blended in, or None."""
-    sampling = sampling.fitted(base)
-    seen = sampling.icgen != "off" and min(sampling.context_strength, sampling.context_fraction) > 0
-    if not (seen and sampling.context_masked and sampling.context_blend):
-        return None
-    masked = [context.first(sampling.contexts) for context in contexts]
-    masked = [c for c in masked if len(c.latents) and c.masks is not None]
-    return Blending(base, masked) if masked else None
+    if bank is not None and sampling.context_masked and sampling.fitted(base).context_blend:
+        bank.blending = Blending.of(base, seen)
+    return bank

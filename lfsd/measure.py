@@ -25,7 +25,7 @@ from lfsd.figures import (
     text_alignment,
     toward,
 )
-from lfsd.generate import bank_for, blending_for, latent_shape, make_images
+from lfsd.generate import bank_for, latent_shape, make_images
 from lfsd.judge import Judge
 from lfsd.prompts import SCENES, concept_words, fill
 from lfsd.sampler import Sampling, build_scheduler, picture_noise
@@ -163,14 +163,8 @@ class Examiner:
         """One picture per prompt, with the subject's contexts."""
         contexts = [subject.context] if subject is not None and subject.context else []
         seeds = [self.plan.seed + first_seed + i for i in range(len(prompts))]
-        images = make_images(
-            self.base,
-            prompts,
-            seeds,
-            self.sampling,
-            bank=bank_for(self.base, contexts, self.sampling),
-            blending=blending_for(self.base, contexts, self.sampling),
-        )
+        bank = bank_for(self.base, contexts, self.sampling)
+        images = make_images(self.base, prompts, seeds, self.sampling, bank=bank)
         self.drawn += 1
         self.on_event(SamplingEvent(self.drawn, max(self.total, self.drawn)))
         return images

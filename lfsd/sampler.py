@@ -1,7 +1,8 @@
 """The denoising loop: schedule, guidance, seeds, and contexts fed to the conditional branch.
 
 Words decide early what a picture shows, contexts late how it looks. On a narrow UNet guidance ends
-where contexts begin, so that it does not multiply what they add (decision 30).
+where contexts begin, so that it does not multiply what they add (decision 30), and subjects have
+their shape from contexts (`lfsd.blending`).
 """
 
 import inspect

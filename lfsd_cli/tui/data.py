@@ -93,6 +93,7 @@ class Shot:
     steps: int | None = None
     guidance: float | None = None
     context: bool = True
+    context_blend: float | None = None
     session_id: str = ""
 
     @property
@@ -232,6 +233,7 @@ def shot(path: Path) -> Shot:
 
     made = read_png(path)
     session = made.get("session") or {}
+    context = made.get("icgen") != "off"
     try:
         return Shot(
             path,
@@ -241,7 +243,8 @@ def shot(path: Path) -> Shot:
             session.get("number"),
             made.get("steps"),
             made.get("guidance"),
-            made.get("icgen") != "off",
+            context,
+            float(made.get("context_blend", 0.0)) if context else None,
             str(session.get("id", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -18,6 +18,7 @@ class Drawing:
     guidance: float | None = None
     negative: str = ""
     context: bool = True
+    context_blend: float | None = None
     as_of: str = ""
     pair: int = 0
 
@@ -29,6 +30,8 @@ class Drawing:
         words += [] if self.guidance is None else ["--guidance", str(self.guidance)]
         words += ["--negative", self.negative] if self.negative else []
         words += [] if self.context else ["--no-context"]
+        blend = self.context_blend
+        words += [] if blend is None else ["--context-blend", str(blend)]
         words += ["--as-of", self.as_of] if self.as_of else []
         words += [] if live is None else ["--live", str(live)]
         return [*words, "--", self.prompt]
@@ -49,4 +52,5 @@ class Drawing:
             steps=shot.steps or self.steps,
             guidance=shot.guidance,
             context=shot.context,
+            context_blend=shot.context_blend,
         )

@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
 import sys
 import time
 import zlib
+from base64 import b64decode
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -239,6 +242,11 @@ def test_report(run: Run, taught: Path) -> None:
     page = Path(ran.document["html"]).read_text()
     assert page.count("<img ") == page.count("data:image/png;base64,") == 4
     assert "session 1, seed 1000" in page and "now, seed 1001" in page
+    measured = ("--seed", 1000, "--steps", 8, "--context-blend", 0, "-q")
+    drawn = run("gen", "a photo of a V1 cat", *measured).out.strip()
+    shown = re.findall(r"data:image/png;base64,([^\"]+)", page)[0]
+    with Image.open(drawn) as one, Image.open(BytesIO(b64decode(shown))) as other:
+        assert one.tobytes() == other.tobytes(), "shapes as the model has them, not the photos'"
     assert "Fidelity of each concept" in run("report", "--quick").out
 
 

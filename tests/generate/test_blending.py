@@ -7,16 +7,18 @@ import pytest
 import torch
 
 from lfsd.base import BaseModel
-from lfsd.blending import Blend, Blending, doubt
+from lfsd.blending import Blend, Blending, well_cut
 from lfsd.context import ConceptContext
 from lfsd.distill import clean_and_noise, prediction_of
 from lfsd.events import ignore
-from lfsd.generate import blending_for, generate, latent_shape
+from lfsd.generate import generate, latent_shape
 from lfsd.judge import Judge
 from lfsd.measure import Examiner, Plan, Subject
 from lfsd.sampler import Sampling, sample
 from tests.generate.conftest import ContextMaker, loaded
 from tests.tiny import tiny_base
+
+TOKENS = ("V1", "V2")
 
 
 def middle(base: BaseModel) -> np.ndarray:
@@ -29,6 +31,12 @@ def middle(base: BaseModel) -> np.ndarray:
 
 def masked(context: ConceptContext, *masks: np.ndarray) -> ConceptContext:
     return ConceptContext(context.token, context.class_noun, context.latents, np.stack(masks))
+
+
+def blending_of(base: BaseModel, *contexts: ConceptContext) -> Blending:
+    found = Blending.of(base, contexts)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
@@ -56,7 +64,7 @@ def test_the_picture_is_the_context_inside_the_mask_and_its_own_outside(kind: st
     torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("layout", ["pocket", "sd2"])
+@pytest.mark.parametrize("layout", ["pocket", "sd1", "sdxl"])
 def test_blended_in_all_steps_the_subject_is_the_context(
     layout: str, make_context: ContextMaker
 ) -> None:
@@ -72,7 +80,7 @@ def test_blended_in_all_steps_the_subject_is_the_context(
             base.encode_text(["a V1 cat"]),
             base.encode_text([""]),
             Sampling(steps=4, context_blend=share),
-            blend=Blending(base, [context]).at([0]),
+            blend=blending_of(base, context).at([0]),
         )
         away = (drawn[0] - torch.from_numpy(context.latents[0])).abs()
         far[share] = float(away[:, inside].mean())
@@ -84,36 +92,73 @@ def test_a_picture_s_context_goes_by_its_seed(
     pocket: BaseModel, make_context: ContextMaker
 ) -> None:
     context = make_context(pocket, count=3, mask=middle(pocket))
-    blending = Blending(pocket, [context])
-    [(several, _)] = blending.at([4, 5, 6, 7]).subjects
-    for row, seed in enumerate([4, 5, 6, 7]):
-        [(alone, _)] = blending.at([seed]).subjects
+    seeds = [4, 5, 6, 7]
+    [(several, _)] = blending_of(pocket, context).at(seeds).subjects
+    for row, seed in enumerate(seeds):
+        [(alone, _)] = blending_of(pocket, context).at([seed]).subjects
         torch.testing.assert_close(alone[0], several[row])
         torch.testing.assert_close(alone[0], torch.from_numpy(context.latents[seed % 3]))
+
+
+def disc(side: int, radius: float) -> np.ndarray:
+    """A mask [side,side] of a disc, antialiased."""
+    fine = np.linspace(-0.5, 0.5, 8 * side)
+    inside = (fine[:, None] ** 2 + fine**2 < radius**2).astype(np.float32)
+    return inside.reshape(side, 8, side, 8).mean((1, 3))
+
+
+@pytest.mark.parametrize("side", [32, 64])
+@pytest.mark.parametrize("radius", [0.08, 0.2, 0.45])
+def test_a_sharp_mask_is_well_cut_however_small(side: int, radius: float) -> None:
+    sharp = torch.from_numpy(disc(side, radius))
+    with_ground = sharp.clamp_min(0.6)
+    nothing, everything = torch.zeros_like(sharp), torch.ones_like(sharp)
+    vague = 0.4 * sharp
+    masks = torch.stack([sharp, with_ground, nothing, everything, vague])
+    assert well_cut(masks).tolist() == [True, False, False, False, False]
 
 
 def test_a_mask_that_took_in_the_ground_is_not_used(
     pocket: BaseModel, make_context: ContextMaker
 ) -> None:
     sharp, vague = middle(pocket), np.full_like(middle(pocket), 0.6)
-    at_the_rim = np.ones_like(sharp)
-    doubts = doubt(torch.from_numpy(np.stack([sharp, vague, at_the_rim])))
-    torch.testing.assert_close(doubts, torch.tensor([0.0, 1.6 + 0.6, 1.0]))
-    three = make_context(pocket, count=3)
-    for masks, shown in (((vague, sharp, at_the_rim), 1), ((vague, vague, at_the_rim), 2)):
-        blending = Blending(pocket, [masked(three, *masks)])
-        for seed in range(3):
-            [(clean, _)] = blending.at([seed]).subjects
-            torch.testing.assert_close(clean[0], torch.from_numpy(three.latents[shown]))
+    everything, nothing = np.ones_like(sharp), np.zeros_like(sharp)
+    four = make_context(pocket, count=4)
+    blending = Blending.of(pocket, [masked(four, vague, nothing, sharp, everything)])
+    assert blending is not None
+    for seed in range(4):
+        [(clean, _)] = blending.at([seed]).subjects
+        torch.testing.assert_close(clean[0], torch.from_numpy(four.latents[2]))
+    assert Blending.of(pocket, [masked(four, vague, nothing, vague, everything)]) is None
+
+
+def test_all_of_a_prompt_s_concepts_are_blended_in_or_none(
+    pocket: BaseModel, make_context: ContextMaker
+) -> None:
+    cat = make_context(pocket, mask=middle(pocket))
+    dog, blank = make_context(pocket, "V2", "dog", mask=middle(pocket)), np.ones_like
+    assert Blending.of(pocket, [cat, dog]) is not None
+    assert Blending.of(pocket, [cat, masked(dog, blank(middle(pocket)))]) is None
+    assert Blending.of(pocket, [cat, make_context(pocket, "V2", "dog")]) is None
+    prompt, sampling = "a V1 cat and a V2 dog", Sampling(steps=2)
+
+    def blends(*contexts: ConceptContext) -> object:
+        [one] = generate(
+            pocket, None, prompt, seed=1, sampling=sampling, contexts=contexts, concepts=TOKENS
+        )
+        return one.provenance["context_blend"]
+
+    assert blends(cat, dog) == 0.7
+    assert blends(cat) == 0.0, "the dog would have no place"
 
 
 def test_a_mask_s_edge_is_cut_steeper(pocket: BaseModel, make_context: ContextMaker) -> None:
     mask = middle(pocket)
-    mask[0] = 0.3
-    mask[-1] = 0.6
-    [(_, cut)] = Blending(pocket, [make_context(pocket, mask=mask)]).at([0]).subjects
-    assert cut[0, 0, 0].max() == 0
-    torch.testing.assert_close(cut[0, 0, -1], torch.full_like(cut[0, 0, -1], 0.8))
+    mask[0, 0] = 0.3
+    mask[-1, -1] = 0.6
+    [(_, cut)] = blending_of(pocket, make_context(pocket, mask=mask)).at([0]).subjects
+    assert cut[0, 0, 0, 0] == 0
+    assert float(cut[0, 0, -1, -1]) == pytest.approx(0.8)
 
 
 def test_two_stand_side_by_side_in_the_prompt_s_order(
@@ -128,7 +173,7 @@ def test_two_stand_side_by_side_in_the_prompt_s_order(
     shape = latent_shape(pocket)
     blank, alpha = torch.zeros(1, *shape), torch.tensor(0.5)
     for pair, left, right in (([cat, dog], 1.0, 2.0), ([dog, cat], 2.0, 1.0)):
-        picture = Blending(pocket, pair).at([0])(blank, blank, alpha, "sample")[0, 0]
+        picture = blending_of(pocket, *pair).at([0])(blank, blank, alpha, "sample")[0, 0]
         middle_column = shape[2] // 2
         sides = picture[:, : middle_column - 1], picture[:, middle_column + 1 :]
         assert [float(side.max()) for side in sides] == pytest.approx([left, right])
@@ -185,11 +230,21 @@ def test_it_is_the_default_on_a_narrow_unet(
 def test_nothing_is_blended_in_without_contexts(
     pocket: BaseModel, make_context: ContextMaker, options: dict[str, Any]
 ) -> None:
-    seen, unmasked = make_context(pocket, mask=middle(pocket)), make_context(pocket)
-    assert blending_for(pocket, [seen], Sampling()) is not None
-    assert blending_for(pocket, [seen], Sampling(**options)) is None
-    assert blending_for(pocket, [unmasked], Sampling()) is None
-    assert blending_for(pocket, [], Sampling()) is None
+    def blends(context: ConceptContext | None, **options: Any) -> object:
+        [one] = generate(
+            pocket,
+            None,
+            "a V1 cat",
+            seed=1,
+            sampling=Sampling(steps=2, **options),
+            contexts=[] if context is None else [context],
+        )
+        return one.provenance["context_blend"]
+
+    seen = make_context(pocket, mask=middle(pocket))
+    assert blends(seen) == 0.7
+    assert blends(seen, **options) == 0.0
+    assert blends(make_context(pocket)) == blends(None) == 0.0
 
 
 def test_what_is_measured_is_not_blended(

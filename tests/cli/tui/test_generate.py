@@ -81,6 +81,7 @@ async def test_pictures_come_back_and_are_compared(learned: Path, tmp_path: Path
         assert isinstance(before, Drawing)
         assert (without.context, without.seed, without.steps) == (False, 3, 12)
         assert again.seed != 3 and again.prompt == "a V1 cat"
+        assert again.context_blend == before.context_blend == 0.3
         assert (before.as_of, before.seed, before.context) == ("1", 3, True)
 
         other = picture(tmp_path, "a V1 cat", 9, learned, ["V1"])

@@ -38,6 +38,7 @@ async def test_the_stored_matrix_and_what_is_behind_a_cell(learned: Path, tmp_pa
         asked = app.jobs.waiting[0].about
         assert isinstance(asked, Drawing)
         assert (asked.prompt, asked.seed, asked.n) == ("a photo of a V1 cat", 1000, 2)
+        assert "--context-blend 0.0" in " ".join(asked.words(tmp_path))
         assert app.snapshot.sessions[1].id == asked.as_of
 
 
