@@ -62,8 +62,9 @@ def read_me(base: BaseRef, session: Session, how: str) -> str:
         f"(content {base.sha256[:12]}). It draws nothing sensible on any other base model.",
         "",
         how,
-        "lfsd also shows the model the concepts' stored vision contexts while it draws. Other",
-        "programs have nothing to put them in: expect a weaker likeness there.",
+        "lfsd also shows the model the concepts' stored vision contexts while it draws, and on a",
+        "small base takes shapes from them. Other programs have nothing to put them in: expect a",
+        "weaker likeness there.",
     ]
     return "\n".join(lines) + "\n"
 
