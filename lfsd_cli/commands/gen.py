@@ -26,7 +26,7 @@ def add(app: typer.Typer) -> None:
             'lfsd gen "a V1 cat and a V2 dog in the snow" -n 4 --grid --seed 7',
             'lfsd gen "a V1 cat" --as-of 1            as the model was after session 1',
             'lfsd gen "a V1 cat" --no-context         from the weights alone',
-            'lfsd gen "a V1 cat" --context-blend 0    in no pose of its photos',
+            'lfsd gen "a V1 cat" --context-blend 0    pose left to the words',
         ],
         exits=[
             ExitCode.OK,
