@@ -19,6 +19,7 @@ from benchmarks.lifelong.chart import line_chart
 from benchmarks.lifelong.methods import ABLATIONS, METHODS, plain_name
 from benchmarks.lifelong.results import (
     BOUND,
+    OURS,
     PLAIN,
     Line,
     Results,
@@ -74,7 +75,6 @@ COSTS: tuple[Column, ...] = (
 SHARES: tuple[Column, ...] = (
     ("PCF lost", ".1%", ratio(PLAIN, at_end(lost))),
     ("RCF drift", ".1%", ratio(PLAIN, at_end(class_figure("drift")))),
-    ("RCF toward", ".1%", ratio(PLAIN, at_end(class_figure("toward")))),
 )
 PLOTS: tuple[tuple[str, str, Callable[[Line], float | None]], ...] = (
     ("fidelity", "Mean fidelity over all concepts so far", mean_fidelity),
@@ -174,13 +174,15 @@ def write_report(out: Path, to: Path | None = None) -> Path:
 
 
 def groups(results: Results) -> dict[str, list[str]]:
-    """Heading -> methods with a whole run, ablations beside what they are ablations of."""
-    names = {method.name for method in ABLATIONS}
+    """Heading -> methods with a whole run; lfsd's other settings and ablations beside lfsd."""
+    ablations = {method.name for method in ABLATIONS}
     whole = [m for m in results.methods if results.of(m)]
-    ablated = [m for m in whole if plain_name(m) in names]
-    found = {"Methods": [m for m in whole if m not in ablated]}
-    if ablated:
-        found["Ablations"] = [m for m in whole if m == "ours" or m in ablated]
+    settings = [m for m in whole if plain_name(m) == OURS != m]
+    ablated = [m for m in whole if plain_name(m) in ablations]
+    found = {"Methods": [m for m in whole if m not in settings + ablated]}
+    for heading, others in (("Settings", settings), ("Ablations", ablated)):
+        if others:
+            found[heading] = [m for m in whole if m in [OURS, *others]]
     return {heading: methods for heading, methods in found.items() if methods}
 
 

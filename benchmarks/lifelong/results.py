@@ -12,7 +12,7 @@ from benchmarks.lifelong.methods import METHODS, plain_name
 from lfsd.errors import UsageError
 
 Line = dict[str, Any]
-BOUND, PLAIN = "separate", "naive"
+BOUND, PLAIN, OURS = "separate", "naive", "ours"
 CONDITIONS = ("protocol", "base", "judge", "device", "precision")
 """What must be the same for runs to stand in one table, beside their photos."""
 

@@ -1,23 +1,29 @@
 """The page says what the landed lines say."""
 
-from pathlib import Path
-
 import pytest
 
-from benchmarks.lifelong.report import groups, tables
+from benchmarks.lifelong.page import ASKED, LANDED, PAGE, filled, landed
 from benchmarks.lifelong.results import read_results
 
-ROOT = Path(__file__).parents[2]
-LANDED = ROOT / "benchmarks/lifelong/landed"
+
+def test_tables_of_the_page_are_those_of_the_lines() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert filled(page) == page, "python -m benchmarks.lifelong.page writes them"
 
 
-@pytest.mark.parametrize("protocol", sorted(p.name for p in LANDED.iterdir()))
-def test_tables_of_the_page_are_those_of_the_lines(protocol: str) -> None:
-    page = (ROOT / "docs/benchmark.md").read_text(encoding="utf-8")
-    results = read_results(LANDED / protocol)
-    for methods in groups(results).values():
-        for heading, text in tables(results, methods).items():
-            assert text in page, f"{protocol}: {heading}"
+def test_every_group_of_methods_is_on_the_page() -> None:
+    asked = {found["place"] for found in ASKED.finditer(PAGE.read_text(encoding="utf-8"))}
+    assert {place for place in landed() if place.endswith("/ Concepts")} <= asked
+
+
+def test_a_table_is_written_anew_and_what_stands_around_it_is_left() -> None:
+    place, table = next(iter(landed().items()))
+    page = f"a\n\n<!-- table: {place} -->\n| old |\n<!-- end of table -->\n\nb\n"
+    assert (
+        filled(page) == f"a\n\n<!-- table: {place} -->\n\n{table}\n\n<!-- end of table -->\n\nb\n"
+    )
+    with pytest.raises(KeyError):
+        filled("<!-- table: ten / Methods / Prices -->\n<!-- end of table -->")
 
 
 def test_what_has_landed_is_whole() -> None:

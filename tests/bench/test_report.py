@@ -9,7 +9,8 @@ from PIL import Image
 
 from benchmarks.lifelong.chart import COLOURS, line_chart, ticks
 from benchmarks.lifelong.journal import Journal
-from benchmarks.lifelong.report import main, write_report
+from benchmarks.lifelong.report import groups, main, write_report
+from benchmarks.lifelong.results import read_results
 
 ABOUT = {
     "protocol": {
@@ -103,6 +104,16 @@ def test_a_run_cut_short_is_named_and_not_counted(tmp_path: Path) -> None:
     text = write_report(tmp_path).read_text()
     assert "Seeds 0; seed 1 stopped after 1" in text
     assert row(text, "Concepts", "naive")["at the end"] == "0.600", "one seed has no spread"
+
+
+def test_other_settings_and_ablations_stand_beside_what_they_change(tmp_path: Path) -> None:
+    for method in ("dfkd", "ours+replay=2", "ours", "replay+distill_batch=5", "naive"):
+        add_run(tmp_path, method, 0, 0.6)
+    assert groups(read_results(tmp_path)) == {
+        "Methods": ["naive", "replay+distill_batch=5", "ours"],
+        "Settings": ["ours", "ours+replay=2"],
+        "Ablations": ["ours", "dfkd"],
+    }
 
 
 def test_lines_alone_make_a_report_elsewhere(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lfsd.adapter import Adapter, State
-from lfsd.base import BaseModel
+from lfsd.base import BaseModel, TextStates
 from lfsd.errors import LfsdError
 from lfsd.events import Event, Measured
 from lfsd.events import Sampling as SamplingEvent
@@ -27,6 +27,7 @@ from lfsd.figures import (
 from lfsd.generate import generate
 from lfsd.judge import Judge
 from lfsd.measure import (
+    COMPARED,
     QUICK,
     Plan,
     SessionState,
@@ -127,6 +128,27 @@ def test_drift_is_zero_for_an_empty_adapter_only(equipped: tuple[BaseModel, Adap
         assert prediction_drift(base, adapter, ["a cat", "a dog"], SMALL) == drift
         found.append(drift["a cat"])
     assert 0 < found[0] < found[1]
+
+
+def test_many_class_nouns_are_not_compared_all_at_once(
+    equipped: tuple[BaseModel, Adapter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, adapter = equipped
+    adapter.load(state_of(adapter, 0.05, 1))
+    prompts = [f"a {noun}" for noun in ("cat", "dog", "hat", "cup", "car", "bird")]
+    alone = [prediction_drift(base, adapter, [prompt], SMALL)[prompt] for prompt in prompts]
+    rows: list[int] = []
+    predict = base.predict
+
+    def counted(latents: torch.Tensor, t: int, text: TextStates) -> torch.Tensor:
+        rows.append(len(latents))
+        return predict(latents, t, text)
+
+    monkeypatch.setattr(base, "predict", counted)
+    drift = prediction_drift(base, adapter, prompts, SMALL)
+    assert max(rows) <= COMPARED < len(prompts)
+    assert list(drift) == prompts
+    assert list(drift.values()) == pytest.approx(alone, rel=1e-3)
 
 
 def test_an_adapter_that_is_not_switched_on_is_an_error_not_a_triumph(
