@@ -18,10 +18,8 @@ def test_every_group_of_methods_is_on_the_page() -> None:
 
 def test_a_table_is_written_anew_and_what_stands_around_it_is_left() -> None:
     place, table = next(iter(landed().items()))
-    page = f"a\n\n<!-- table: {place} -->\n| old |\n<!-- end of table -->\n\nb\n"
-    assert (
-        filled(page) == f"a\n\n<!-- table: {place} -->\n\n{table}\n\n<!-- end of table -->\n\nb\n"
-    )
+    begin, end = f"a\n\n<!-- table: {place} -->\n", "<!-- end of table -->\n\nb\n"
+    assert filled(f"{begin}| old |\n{end}") == f"{begin}\n{table}\n\n{end}"
     with pytest.raises(KeyError):
         filled("<!-- table: ten / Methods / Prices -->\n<!-- end of table -->")
 
