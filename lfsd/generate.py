@@ -58,11 +58,11 @@ def in_batches(
                 raise
             if count == 1:
                 raise ResourceError(
-                    "out of memory while making one picture",
+                    "out of memory, even with one picture at a time",
                     hint="close other programs, or use --device cpu",
                 ) from error
             batch = count // 2
-            on_event(Notice(f"out of memory: going on with {batch} pictures at a time"))
+            on_event(Notice(f"out of memory: going on with {batch} at a time"))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return made

@@ -1,7 +1,7 @@
 """Measuring a lifelong model: draw with fixed seeds, let the judge look, compare with the past."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -25,16 +25,16 @@ from lfsd.figures import (
     text_alignment,
     toward,
 )
-from lfsd.generate import bank_for, latent_shape, make_images
+from lfsd.generate import bank_for, in_batches, latent_shape, make_images
 from lfsd.judge import Judge
 from lfsd.prompts import SCENES, concept_words, fill
 from lfsd.sampler import Sampling, build_scheduler, picture_noise
 
 PLAIN = "a photo of a {}"
 
-COMPARED = 4
-"""Prompts that predictions are compared for at once: memory must not grow with every class noun
-that was taught. (On a CPU oneDNN keeps kernels for each size of a batch, 20 MB of them on pocket.)
+AT_ONCE = 4
+"""Prompts whose predictions are compared at once: memory must not grow with every class noun that
+was taught. (On a CPU oneDNN keeps kernels for each size of a batch, on pocket 20 MB for each.)
 """
 
 
@@ -113,16 +113,17 @@ def prediction_drift(
     Both predict the same latents: those of the base's own DDIM trajectory without guidance. Raises
     LfsdError if the adapter holds weights and yet every difference is exactly 0.
     """
-    drift: dict[str, float] = {}
-    for begin in range(0, len(prompts), COMPARED):
-        some = prompts[begin : begin + COMPARED]
-        drift |= zip(some, _drift(base, adapter, some, plan).tolist(), strict=True)
-    check_switched(adapter, drift.values())
-    return drift
+
+    def some(start: int, count: int) -> list[float]:
+        return _drift(base, adapter, prompts[start : start + count], plan)
+
+    drift = in_batches(len(prompts), AT_ONCE, some)
+    check_switched(adapter, drift)
+    return dict(zip(prompts, drift, strict=True))
 
 
 @torch.no_grad()
-def _drift(base: BaseModel, adapter: Adapter, prompts: Sequence[str], plan: Plan) -> np.ndarray:
+def _drift(base: BaseModel, adapter: Adapter, prompts: Sequence[str], plan: Plan) -> list[float]:
     text = base.encode_text(prompts)
     scheduler = build_scheduler(base.scheduler_config, "ddim")
     scheduler.set_timesteps(plan.drift_steps, device=base.device)
@@ -140,13 +141,13 @@ def _drift(base: BaseModel, adapter: Adapter, prompts: Sequence[str], plan: Plan
     with adapter.merged():
         for latents, t in compared:
             now.append(base.predict(latents, t, text).cpu().numpy())
-    return squared_drift(np.stack(now), np.stack(before))
+    return squared_drift(np.stack(now), np.stack(before)).tolist()
 
 
-def check_switched(adapter: Adapter, drift: Collection[float]) -> None:
+def check_switched(adapter: Adapter, drift: Sequence[float]) -> None:
     """LfsdError if drift is exactly 0 although the adapter is not: it was never switched on."""
     trained = any(a.any() for key, a in adapter.state().items() if key.endswith("lora_B.weight"))
-    if trained and not any(drift):
+    if trained and drift and not any(drift):
         raise LfsdError(
             "measured a drift of exactly 0 with a trained adapter: it was not switched on",
             "this is a fault in lfsd, not in your photos",

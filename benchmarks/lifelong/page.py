@@ -6,18 +6,20 @@ A table is asked for by a comment that names the protocol, the group of methods 
 has in a report; it ends with another comment. What is between is written anew.
 """
 
+import argparse
 import re
 import sys
 from pathlib import Path
 
 from benchmarks.lifelong.report import groups, tables
 from benchmarks.lifelong.results import read_results
+from lfsd.errors import LfsdError, UsageError
 
 LANDED = Path(__file__).parent / "landed"
 PAGE = Path(__file__).parents[2] / "docs/benchmark.md"
-ASKED = re.compile(
-    r"(?P<begin><!-- table: (?P<place>[^>]+) -->\n).*?(?P<end><!-- end of table -->)", re.DOTALL
-)
+BEGIN, END = "<!-- table: ", "<!-- end of table -->"
+ASKED = re.compile(rf"(?P<begin>{BEGIN}(?P<place>.+) -->\n)(?:\|.*\n|\n)*{END}")
+"""Nothing but a table may stand between the comments, so that no prose is ever lost."""
 
 
 def landed() -> dict[str, str]:
@@ -31,15 +33,38 @@ def landed() -> dict[str, str]:
     return found
 
 
+def asked(page: str) -> list[str]:
+    """What the page asks for. UsageError if a comment is not whole."""
+    places = [found["place"] for found in ASKED.finditer(page)]
+    if not len(places) == page.count(BEGIN) == page.count(END):
+        raise UsageError(
+            f"{len(places)} of {page.count(BEGIN)} tables can be told from what is around them",
+            f"a table is put between {BEGIN}protocol / group / heading --> and {END}",
+        )
+    return places
+
+
 def filled(page: str) -> str:
-    """The page with its tables as the lines have them. KeyError for a table that there is not."""
+    """The page with its tables as the lines have them. UsageError if one cannot be had."""
     known = landed()
-    return ASKED.sub(lambda m: f"{m['begin']}\n{known[m['place']]}\n\n{m['end']}", page)
+    for place in asked(page):
+        if place not in known:
+            raise UsageError(f"nothing has landed for the table {place!r}", ", ".join(known))
+    return ASKED.sub(lambda found: f"{found['begin']}\n{known[found['place']]}\n\n{END}", page)
 
 
-def main() -> int:
-    """Write the page."""
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+def main(arguments: list[str] | None = None) -> int:
+    """Write the page; 1 and a plain line when it asks for what there is not."""
+    argparse.ArgumentParser(
+        prog="python -m benchmarks.lifelong.page",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(arguments)
+    try:
+        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    except LfsdError as error:
+        print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
+        return 1
     print(PAGE)
     return 0
 

@@ -73,6 +73,7 @@ COSTS: tuple[Column, ...] = (
     ("late/early memory", ".2f", cost_growth("peak_bytes")),
 )
 SHARES: tuple[Column, ...] = (
+    # not of "toward": that of the plain way is near 0, its class pictures being the last subject's
     ("PCF lost", ".1%", ratio(PLAIN, at_end(lost))),
     ("RCF drift", ".1%", ratio(PLAIN, at_end(class_figure("drift")))),
 )
@@ -174,16 +175,31 @@ def write_report(out: Path, to: Path | None = None) -> Path:
 
 
 def groups(results: Results) -> dict[str, list[str]]:
-    """Heading -> methods with a whole run; lfsd's other settings and ablations beside lfsd."""
+    """Heading -> methods with a whole run; lfsd's other settings, and ablations, beside lfsd.
+
+    An ablation that takes over another's states stands beside that one, too.
+    """
     ablations = {method.name for method in ABLATIONS}
     whole = [m for m in results.methods if results.of(m)]
-    settings = [m for m in whole if plain_name(m) == OURS != m]
+    settings = [m for m in whole if m != OURS and plain_name(m) == OURS]
     ablated = [m for m in whole if plain_name(m) in ablations]
-    found = {"Methods": [m for m in whole if m not in settings + ablated]}
-    for heading, others in (("Settings", settings), ("Ablations", ablated)):
-        if others:
-            found[heading] = [m for m in whole if m in [OURS, *others]]
+    found = {
+        "Methods": [m for m in whole if m not in settings + ablated],
+        "Settings": _beside(whole, settings, {OURS}),
+        "Ablations": _beside(whole, ablated, {OURS, *map(_trained_as, ablated)}),
+    }
     return {heading: methods for heading, methods in found.items() if methods}
+
+
+def _beside(whole: Sequence[str], some: Sequence[str], others: set[str]) -> list[str]:
+    """Those of `whole` that are among `some` or `others`; none without any of `some`."""
+    return [m for m in whole if m in some or m in others] if some else []
+
+
+def _trained_as(method: str) -> str:
+    """The row whose states `dfkd+replay=2` was drawn from: `ours+replay=2`."""
+    plain = plain_name(method)
+    return (METHODS[plain].trained_as or OURS) + method.removeprefix(plain)
 
 
 def tables(results: Results, methods: Sequence[str]) -> dict[str, str]:

@@ -107,12 +107,20 @@ def test_a_run_cut_short_is_named_and_not_counted(tmp_path: Path) -> None:
 
 
 def test_other_settings_and_ablations_stand_beside_what_they_change(tmp_path: Path) -> None:
-    for method in ("dfkd", "ours+replay=2", "ours", "replay+distill_batch=5", "naive"):
+    for method in (
+        "dfkd",
+        "dfkd+rank=8",
+        "ours+rank=8",
+        "ours+replay=2",
+        "ours",
+        "replay+rank=8",
+        "naive",
+    ):
         add_run(tmp_path, method, 0, 0.6)
     assert groups(read_results(tmp_path)) == {
-        "Methods": ["naive", "replay+distill_batch=5", "ours"],
-        "Settings": ["ours", "ours+replay=2"],
-        "Ablations": ["ours", "dfkd"],
+        "Methods": ["naive", "replay+rank=8", "ours"],
+        "Settings": ["ours", "ours+rank=8", "ours+replay=2"],
+        "Ablations": ["ours", "ours+rank=8", "dfkd", "dfkd+rank=8"],
     }
 
 
