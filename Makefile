@@ -32,7 +32,7 @@ lint: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Goes on where it was stopped; docs/benchmark.md has the full runs.
+# Goes on where it was stopped; docs/benchmark-methods.md has the full runs.
 bench-lifelong: venv
 	$(BIN)/python -m benchmarks.lifelong --protocol short --out build/bench-lifelong
 	$(BIN)/python -m benchmarks.lifelong.report build/bench-lifelong

@@ -7,7 +7,7 @@
 FOLDER holds one folder of photos per subject. Every method and seed has its folder in DIR: a JSON
 line per session and the state behind it, so that the same command goes on where a killed one
 stopped. `python -m benchmarks.lifelong.report DIR` makes tables, plots and contact sheets of it.
-docs/benchmark.md says what is measured.
+docs/benchmark-methods.md says what is measured.
 """
 
 import argparse

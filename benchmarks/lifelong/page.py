@@ -1,4 +1,4 @@
-"""Puts tables of the landed lines where docs/benchmark.md asks for them.
+"""Puts tables of the landed lines where the pages of docs/ on the benchmark ask for them.
 
     python -m benchmarks.lifelong.page
 
@@ -16,7 +16,7 @@ from benchmarks.lifelong.results import read_results
 from lfsd.errors import LfsdError, UsageError
 
 LANDED = Path(__file__).parent / "landed"
-PAGE = Path(__file__).parents[2] / "docs/benchmark.md"
+PAGES = sorted((Path(__file__).parents[2] / "docs").glob("benchmark*.md"))
 BEGIN, END = "<!-- table: ", "<!-- end of table -->"
 ASKED = re.compile(rf"(?P<begin>{BEGIN}(?P<place>.+) -->\n)(?:\|.*\n|\n)*{END}")
 """Nothing but a table may stand between the comments, so that no prose is ever lost."""
@@ -54,18 +54,20 @@ def filled(page: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the page; 1 and a plain line when it asks for what there is not."""
+    """Write the pages; 1 and a plain line when one asks for what there is not."""
     argparse.ArgumentParser(
         prog="python -m benchmarks.lifelong.page",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args(arguments)
     try:
-        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        new = {page: filled(page.read_text(encoding="utf-8")) for page in PAGES}
     except LfsdError as error:
         print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
         return 1
-    print(PAGE)
+    for page, text in new.items():
+        page.write_text(text, encoding="utf-8")
+        print(page)
     return 0
 
 

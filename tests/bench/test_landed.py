@@ -1,8 +1,10 @@
-"""The page says what the landed lines say."""
+"""The pages say what the landed lines say."""
+
+from pathlib import Path
 
 import pytest
 
-from benchmarks.lifelong.page import END, LANDED, PAGE, asked, filled, landed
+from benchmarks.lifelong.page import END, LANDED, PAGES, asked, filled, landed
 from benchmarks.lifelong.results import read_results
 from lfsd.errors import UsageError
 
@@ -10,15 +12,15 @@ PLACE = "ten / Methods / Concepts"
 BEGIN = f"<!-- table: {PLACE} -->\n"
 
 
-def test_tables_of_the_page_are_those_of_the_lines() -> None:
-    page = PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_tables_of_a_page_are_those_of_the_lines(path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
     assert filled(page) == page, "python -m benchmarks.lifelong.page writes them"
 
 
-def test_what_every_group_kept_is_on_the_page() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    kept = {p for p in landed() if p.endswith(("/ Concepts", "/ Class nouns"))}
-    assert kept <= set(asked(page))
+def test_what_every_group_kept_is_on_a_page() -> None:
+    shown = {place for path in PAGES for place in asked(path.read_text(encoding="utf-8"))}
+    assert {p for p in landed() if p.endswith(("/ Concepts", "/ Class nouns"))} <= shown
 
 
 def test_a_table_is_written_anew_and_what_stands_around_it_is_left() -> None:

@@ -112,26 +112,20 @@ ABLATIONS = (
     Method(
         "pool-class",
         "ours, only the class noun in the pool",
-        changes={"pool_class": True, "pool_earlier": False, "pool_generic": False},
+        changes={"pool_earlier": False, "pool_generic": False},
     ),
     Method(
         "pool-earlier",
         "ours, the class noun and earlier concepts in the pool",
-        changes={"pool_class": True, "pool_earlier": True, "pool_generic": False},
-    ),
-    Method(
-        "pool-generic",
-        "ours, the class noun, earlier concepts and generic prompts in the pool",
-        changes={"pool_class": True, "pool_earlier": True, "pool_generic": True},
+        changes={"pool_generic": False},
     ),
     Method(
         "canvas",
         "ours drawn with contexts on a canvas",
-        changes={"icgen": "canvas", "context_in_training": False},
+        changes={"icgen": "canvas"},
         trained_as="ours",
     ),
     Method("seen", "ours, contexts seen in training", changes={"context_in_training": True}),
-    Method("unseen", "ours, contexts not seen in training", changes={"context_in_training": False}),
 )
 METHODS = {method.name: method for method in (*COMPARED, *ABLATIONS)}
 
