@@ -92,7 +92,10 @@ class Shot:
     session: int | None = None
     steps: int | None = None
     guidance: float | None = None
+    guidance_fraction: float | None = None
+    negative: str = ""
     context: bool = True
+    context_strength: float | None = None
     context_blend: float | None = None
     session_id: str = ""
 
@@ -243,7 +246,11 @@ def shot(path: Path) -> Shot:
             session.get("number"),
             made.get("steps"),
             made.get("guidance"),
+            # pictures of before these were settings: guided to the end, nothing blended in
+            float(made.get("guidance_fraction", 1.0)),
+            clean(made.get("negative", "")),
             context,
+            float(made.get("context_strength", 1.0)) if context else None,
             float(made.get("context_blend", 0.0)) if context else None,
             str(session.get("id", "")),
         )

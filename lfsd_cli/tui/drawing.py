@@ -16,8 +16,10 @@ class Drawing:
     seed: int | None = None
     steps: int = 30
     guidance: float | None = None
+    guidance_fraction: float | None = None
     negative: str = ""
     context: bool = True
+    context_strength: float | None = None
     context_blend: float | None = None
     as_of: str = ""
     pair: int = 0
@@ -26,12 +28,17 @@ class Drawing:
         """The command line, without the program."""
         words = ["gen", "--log-json", "--no-preview", "--out", str(out), "-n", str(self.n)]
         words += ["--steps", str(self.steps)]
-        words += [] if self.seed is None else ["--seed", str(self.seed)]
-        words += [] if self.guidance is None else ["--guidance", str(self.guidance)]
+        numbers = {
+            "--seed": self.seed,
+            "--guidance": self.guidance,
+            "--guidance-fraction": self.guidance_fraction,
+            "--context-strength": self.context_strength,
+            "--context-blend": self.context_blend,
+        }
+        for option, number in numbers.items():
+            words += [] if number is None else [option, str(number)]
         words += ["--negative", self.negative] if self.negative else []
         words += [] if self.context else ["--no-context"]
-        blend = self.context_blend
-        words += [] if blend is None else ["--context-blend", str(blend)]
         words += ["--as-of", self.as_of] if self.as_of else []
         words += [] if live is None else ["--live", str(live)]
         return [*words, "--", self.prompt]
@@ -51,6 +58,9 @@ class Drawing:
             seed=shot.seed,
             steps=shot.steps or self.steps,
             guidance=shot.guidance,
+            guidance_fraction=shot.guidance_fraction,
+            negative=shot.negative,
             context=shot.context,
+            context_strength=shot.context_strength,
             context_blend=shot.context_blend,
         )

@@ -107,6 +107,7 @@ class ReportRoom(Room):
             seed=int(plan["seed"]),
             steps=int(plan["steps"]),
             guidance=float(plan["guidance"]),
+            guidance_fraction=plan.get("guidance_fraction"),
             context_blend=float(plan["context_blend"]),
             as_of=session.id,
         )

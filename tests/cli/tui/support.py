@@ -51,7 +51,8 @@ def picture(folder: Path, prompt: str, seed: int, home: Path, concepts: Sequence
         session = {"id": store.head.id, "number": store.head.number}
     made = {
         "prompt": prompt, "seed": seed, "concepts": list(concepts), "steps": 12, "guidance": 4.0,
-        "icgen": "attend", "context_blend": 0.3, "session": session,
+        "guidance_fraction": 0.6, "negative": "blur", "icgen": "attend", "context_strength": 0.8,
+        "context_blend": 0.3, "session": session,
     }  # fmt: skip
     image = Image.new("RGB", (16, 16), (200, 10 * seed % 256, 10))
     return save_png(image, made, folder / f"{prompt.replace(' ', '-')}-{seed}.png")

@@ -1,6 +1,7 @@
 """Generate: the prompt's help, what is asked for, comparisons, the gallery."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -81,7 +82,9 @@ async def test_pictures_come_back_and_are_compared(learned: Path, tmp_path: Path
         assert isinstance(before, Drawing)
         assert (without.context, without.seed, without.steps) == (False, 3, 12)
         assert again.seed != 3 and again.prompt == "a V1 cat"
-        assert again.context_blend == before.context_blend == 0.3
+        for same in again, before:
+            assert (same.guidance, same.guidance_fraction, same.negative) == (4.0, 0.6, "blur")
+            assert (same.context_strength, same.context_blend) == (0.8, 0.3)
         assert (before.as_of, before.seed, before.context) == ("1", 3, True)
 
         other = picture(tmp_path, "a V1 cat", 9, learned, ["V1"])
@@ -152,7 +155,8 @@ def test_colouring(learned: Path) -> None:
 
 
 def test_the_command_line_of_a_drawing(tmp_path: Path) -> None:
-    words = Drawing("-x V1", n=2, seed=7, negative="blur", context=False, as_of="1").words(tmp_path)
+    drawing = Drawing("-x V1", n=2, seed=7, negative="blur", context=False, as_of="1")
+    words = drawing.words(tmp_path)
     assert words[0] == "gen" and words[-2:] == ["--", "-x V1"]
     text = " ".join(words)
     assert "--live" not in text and "--live x.png" in " ".join(
@@ -160,3 +164,7 @@ def test_the_command_line_of_a_drawing(tmp_path: Path) -> None:
     )
     assert "-n 2" in text and "--seed 7" in text and "--as-of 1" in text
     assert "--negative blur" in text and "--no-context" in text and "--guidance" not in text
+    late = replace(drawing, guidance_fraction=0.0, context_strength=0.5, context_blend=0.25)
+    text = " ".join(late.words(tmp_path))
+    assert "--guidance-fraction 0.0" in text and "--context-strength 0.5" in text
+    assert "--context-blend 0.25" in text
