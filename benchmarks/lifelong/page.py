@@ -1,4 +1,4 @@
-"""Puts tables of the landed lines where the pages of docs/ on the benchmark ask for them.
+"""Writes the tables of docs/benchmark*.md from the landed lines.
 
     python -m benchmarks.lifelong.page
 
@@ -9,6 +9,7 @@ has in a report; it ends with another comment. What is between is written anew.
 import argparse
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.lifelong.report import groups, tables
@@ -44,9 +45,8 @@ def asked(page: str) -> list[str]:
     return places
 
 
-def filled(page: str) -> str:
-    """The page with its tables as the lines have them. UsageError if one cannot be had."""
-    known = landed()
+def filled(page: str, known: Mapping[str, str]) -> str:
+    """The page with its tables as `known` has them. UsageError if one cannot be had."""
     for place in asked(page):
         if place not in known:
             raise UsageError(f"nothing has landed for the table {place!r}", ", ".join(known))
@@ -60,10 +60,14 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args(arguments)
+    new: dict[Path, str] = {}
+    at = LANDED
     try:
-        new = {page: filled(page.read_text(encoding="utf-8")) for page in PAGES}
+        known = landed()
+        for at in PAGES:
+            new[at] = filled(at.read_text(encoding="utf-8"), known)
     except LfsdError as error:
-        print(f"{error.message}\n{error.hint}".rstrip(), file=sys.stderr)
+        print(f"{at.name}: {error.message}\n{error.hint}".rstrip(), file=sys.stderr)
         return 1
     for page, text in new.items():
         page.write_text(text, encoding="utf-8")

@@ -140,6 +140,7 @@ def _draw(
             seed=int(plan["seed"]),
             steps=int(plan["steps"]),
             guidance=float(plan["guidance"]),
+            guidance_fraction=plan["guidance_fraction"],
             context_blend=float(plan["context_blend"]),
             as_of=session,
             on_event=narrator,

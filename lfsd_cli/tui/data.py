@@ -236,7 +236,8 @@ def shot(path: Path) -> Shot:
 
     made = read_png(path)
     session = made.get("session") or {}
-    context = made.get("icgen") != "off"
+    # a picture in which no context took part says 0 of what it would have done with one
+    context, seen = made.get("icgen") != "off", bool(made.get("contexts"))
     try:
         return Shot(
             path,
@@ -246,12 +247,12 @@ def shot(path: Path) -> Shot:
             session.get("number"),
             made.get("steps"),
             made.get("guidance"),
-            # pictures of before these were settings: guided to the end, nothing blended in
+            # what came later than the first pictures: those were guided to the end, nothing blended
             float(made.get("guidance_fraction", 1.0)),
             clean(made.get("negative", "")),
             context,
-            float(made.get("context_strength", 1.0)) if context else None,
-            float(made.get("context_blend", 0.0)) if context else None,
+            float(made.get("context_strength", 1.0)) if seen else None,
+            float(made.get("context_blend", 0.0)) if seen else None,
             str(session.get("id", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

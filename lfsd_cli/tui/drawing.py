@@ -50,7 +50,7 @@ class Drawing:
         return Job(f"drawing {self.prompt}{how}", self.words(out, live), about=self)
 
     def like(self, shot: Shot) -> "Drawing":
-        """The same as a picture that is there: its prompt, seed and settings."""
+        """The same as a picture that is there, in all that `lfsd gen` can be told."""
         return replace(
             self,
             prompt=shot.prompt,

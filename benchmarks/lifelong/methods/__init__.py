@@ -111,12 +111,12 @@ ABLATIONS = (
     ),
     Method(
         "pool-class",
-        "ours, only the class noun in the pool",
+        "ours, only the class noun and the empty prompt in the pool",
         changes={"pool_earlier": False, "pool_generic": False},
     ),
     Method(
         "pool-earlier",
-        "ours, the class noun and earlier concepts in the pool",
+        "ours, no generic prompts in the pool",
         changes={"pool_generic": False},
     ),
     Method(

@@ -21,7 +21,10 @@ STORED = "Fidelity as measured at the end of each session (quick). m measures an
 MEASURED = "Fidelity of each concept after each session, measured now."
 NOTHING = "Nothing has been measured yet: learn two subjects, then look here again."
 # What the method measures with (see `plan` in a report): the same seeds give the same pictures.
-PLAN = {"seed": 1000, "steps": 8, "guidance": 5.0, "context_blend": 0.0, "pictures": 2}
+PLAN: dict[str, Any] = {
+    "seed": 1000, "steps": 8, "guidance": 5.0, "guidance_fraction": None, "context_blend": 0.0,
+    "pictures": 2,
+}  # fmt: skip
 
 
 class ReportRoom(Room):
@@ -107,7 +110,7 @@ class ReportRoom(Room):
             seed=int(plan["seed"]),
             steps=int(plan["steps"]),
             guidance=float(plan["guidance"]),
-            guidance_fraction=plan.get("guidance_fraction"),
+            guidance_fraction=plan["guidance_fraction"],
             context_blend=float(plan["context_blend"]),
             as_of=session.id,
         )

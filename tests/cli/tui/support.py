@@ -45,14 +45,16 @@ def in_room(app: Any, name: str) -> bool:
     return bool(app.current_mode == name and app.screen.is_mounted and not app.screen.is_modal)
 
 
-def picture(folder: Path, prompt: str, seed: int, home: Path, concepts: Sequence[str] = ()) -> Path:
+def picture(
+    folder: Path, prompt: str, seed: int, home: Path, concepts: Sequence[str] = (), **other: Any
+) -> Path:
     """A PNG as `lfsd gen` writes it, of one colour, drawn at the store's head."""
     with Store.open(home) as store:
         session = {"id": store.head.id, "number": store.head.number}
     made = {
         "prompt": prompt, "seed": seed, "concepts": list(concepts), "steps": 12, "guidance": 4.0,
         "guidance_fraction": 0.6, "negative": "blur", "icgen": "attend", "context_strength": 0.8,
-        "context_blend": 0.3, "session": session,
+        "context_blend": 0.3, "contexts": dict.fromkeys(concepts, 4), "session": session, **other,
     }  # fmt: skip
     image = Image.new("RGB", (16, 16), (200, 10 * seed % 256, 10))
     return save_png(image, made, folder / f"{prompt.replace(' ', '-')}-{seed}.png")

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 from textual.widgets import DataTable, Input, Switch
 
+from lfsd.png import read_png, save_png
 from lfsd_cli.tui import data
 from lfsd_cli.tui.app import LfsdApp
 from lfsd_cli.tui.drawing import Drawing
@@ -92,6 +93,28 @@ async def test_pictures_come_back_and_are_compared(learned: Path, tmp_path: Path
         job.state = State.RUNNING
         finish(app, job, 0, json.dumps({"images": [{"path": str(other), "seed": 9}]}).encode())
         await until(pilot, lambda: room(app).shown == [old, other])
+
+
+def test_a_picture_in_which_no_context_took_part_says_nothing_of_contexts(
+    learned: Path, tmp_path: Path
+) -> None:
+    without = [{"icgen": "off", "contexts": {}}, {"contexts": {}, "context_blend": 0.0}]
+    for seed, made in enumerate(without):
+        found = data.shot(picture(tmp_path, "a V1 cat", seed, learned, ["V1"], **made))
+        assert (found.context_strength, found.context_blend) == (None, None)
+        again = Drawing("").like(found)
+        assert "--context-" not in " ".join(replace(again, context=True).words(tmp_path))
+
+
+def test_a_picture_of_an_early_version_is_drawn_again_as_it_was(
+    learned: Path, tmp_path: Path
+) -> None:
+    path = picture(tmp_path, "a V1 cat", 3, learned, ["V1"])
+    made = read_png(path)
+    early = {k: v for k, v in made.items() if k not in ("guidance_fraction", "context_blend")}
+    with Image.open(path) as image:
+        found = data.shot(save_png(image.copy(), early, tmp_path / "early.png"))
+    assert (found.guidance_fraction, found.context_blend) == (1.0, 0.0)
 
 
 async def test_a_picture_is_seen_while_it_takes_shape(learned: Path, tmp_path: Path) -> None:
