@@ -236,7 +236,7 @@ def shot(path: Path) -> Shot:
 
     made = read_png(path)
     session = made.get("session") or {}
-    # a picture in which no context took part says 0 of what it would have done with one
+    # where no context took part, the recorded blend is 0 and says nothing of what was asked for
     context, seen = made.get("icgen") != "off", bool(made.get("contexts"))
     try:
         return Shot(
