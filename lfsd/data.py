@@ -247,17 +247,27 @@ def _drawn(
 def places(size: int, settings: Settings, rng: torch.Generator) -> Tensor:
     """`size` shares 0..1 of the schedule, one from each stratum of what `timesteps` prefers."""
     place = (torch.rand(1, generator=rng) + torch.arange(size) / size) % 1
-    return _at_shapes(place) if settings.timesteps == "shapes" else place
+    return preferred(place, settings)
 
 
-def _at_shapes(place: Tensor) -> Tensor:
-    """Uniform numbers in 0..1 to shares of the schedule, half of them in 0.4..0.9, others anywhere.
+def preferred(place: Tensor, settings: Settings) -> Tensor:
+    """Uniform numbers in 0..1 to shares of the schedule as `timesteps` wants them: for "shapes"
+    half in 0.4..0.9, the others anywhere.
 
     The inverse of that density's distribution, so that strata stay strata.
     """
+    if settings.timesteps != "shapes":
+        return place
     early, late = 2 * place, 0.9 + 2 * (place - 0.95)
     middle = 0.4 + (place - 0.2) / 1.5
     return torch.where(place < 0.2, early, torch.where(place < 0.95, middle, late))
+
+
+def chance_below(share: float, settings: Settings) -> float:
+    """How often a `preferred` share of the schedule is below `share`: the way back."""
+    if settings.timesteps != "shapes":
+        return share
+    return min(share / 2, 0.2) + 1.5 * min(max(share - 0.4, 0), 0.5) + max(share - 0.9, 0) / 2
 
 
 def draw_evenly(

@@ -14,7 +14,7 @@ from torch import Tensor
 from lfsd.attention import ContextWeights
 from lfsd.base import BaseModel
 from lfsd.context import ConceptContext, context_weights
-from lfsd.data import Draw, PhotoLatents
+from lfsd.data import Draw, PhotoLatents, chance_below, preferred
 from lfsd.randomness import seeded
 from lfsd.settings import Settings
 
@@ -78,25 +78,30 @@ class ShownContexts:
 
         A step is either as noisy as those sampling steps that see contexts (`context_fraction`),
         and then all rows have one t, or it is not, and t is stratified over the rows as usual;
-        either way t is uniform over the schedule. Rows under the empty prompt see no context
-        (guidance's unconditional branch has none) and come last, before what is replayed.
+        over the steps t is where `timesteps` wants it, either way. Rows under the empty prompt see
+        no context (guidance's unconditional branch has none) and come last, before what is
+        replayed.
         """
         if not self.on:
             return draw, None
-        size, total = len(draw.t), self.base.num_train_timesteps
-        rng = seeded(self.settings.seed, *key)
-        level, clear = torch.rand(1, generator=rng), self.settings.context_fraction
+        size, s = len(draw.t), self.settings
+        rng = seeded(s.seed, *key)
+        level, clear = torch.rand(1, generator=rng), chance_below(s.context_fraction, s)
         if level >= clear:
             place = ((level - clear) / (1 - clear) + torch.arange(size) / size) % 1
-            return draw._replace(t=_timesteps(clear + place * (1 - clear), total)), None
+            return draw._replace(t=self._timesteps(clear + place * (1 - clear))), None
         photo = int(torch.randint(self.data.photos, (1,), generator=rng))
         moved = torch.randint(1, self.data.photos, (size,), generator=rng)
         noise = torch.randn(draw.noise.shape[1:], generator=rng)
         draw = draw._replace(
-            t=_timesteps(level, total).repeat(size), view=self._others(draw.view, photo, moved)
+            t=self._timesteps(level).repeat(size), view=self._others(draw.view, photo, moved)
         )
         order = torch.argsort(draw.dropped.long(), stable=True)
         return Draw(*(part[order] for part in draw)), Shown(photo, noise)
+
+    def _timesteps(self, place: Tensor) -> Tensor:
+        total = self.base.num_train_timesteps
+        return (preferred(place, self.settings) * total).long().clamp(max=total - 1)
 
     def _others(self, view: Tensor, photo: int, moved: Tensor) -> Tensor:
         """The views, those of `photo` replaced by the same kind of view of the photo `moved`
@@ -120,7 +125,3 @@ class ShownContexts:
         noise, t = shown.noise[None].to(device), draw.t[:1].to(device)
         noisy = self.base.add_noise(clean, noise, t)
         return ContextRow(noisy, self.prompt, self.weights[shown.photo], rows)
-
-
-def _timesteps(place: Tensor, total: int) -> Tensor:
-    return (place * total).long().clamp(max=total - 1)

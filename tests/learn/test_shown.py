@@ -181,17 +181,25 @@ def test_draws_share_a_timestep_and_leave_the_context_out(composites: float) -> 
     assert 0 <= draw.t.min() and draw.t.max() < total
 
 
-def test_fraction_keeps_contexts_to_the_clear_steps() -> None:
-    lesson = Lesson(ON.changed(context_fraction=0.6))
-    total, limit, times = lesson.base.num_train_timesteps, 600, []
+@pytest.mark.parametrize("fraction", [0.2, 0.6, 0.95])
+@pytest.mark.parametrize(
+    ("timesteps", "expected"),
+    [("uniform", (0.2, 0.2, 0.2, 0.2, 0.2)), ("shapes", (0.1, 0.1, 0.3, 0.3, 0.2))],
+)
+def test_fraction_keeps_contexts_to_the_clear_steps(
+    timesteps: str, expected: tuple[float, ...], fraction: float
+) -> None:
+    lesson = Lesson(ON.changed(context_fraction=fraction, timesteps=timesteps))
+    total, times = lesson.base.num_train_timesteps, list[int]()
+    limit = fraction * total
     for step in range(300):
         draw, shown = lesson.draw(step)
         assert bool((draw.t < limit).all()) == (shown is not None)
         assert shown is not None or bool((draw.t >= limit).all())
         times += draw.t.tolist()
-    # t stays uniform over the schedule: 1200 values, 300 of them free
+    # t stays where `timesteps` wants it: 1200 values, 300 of them free
     shares = np.histogram(times, bins=5, range=(0, total))[0] / len(times)
-    np.testing.assert_allclose(shares, 0.2, atol=0.06)
+    np.testing.assert_allclose(shares, expected, atol=0.06)
 
 
 def test_resumed_session_is_the_uninterrupted_one(tmp_path: Path) -> None:
