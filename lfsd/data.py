@@ -264,7 +264,7 @@ def preferred(place: Tensor, settings: Settings) -> Tensor:
 
 
 def chance_below(share: float, settings: Settings) -> float:
-    """How often a `preferred` share of the schedule is below `share`: the way back."""
+    """How often a `preferred` share of the schedule is below `share`: its inverse."""
     if settings.timesteps != "shapes":
         return share
     return min(share / 2, 0.2) + 1.5 * min(max(share - 0.4, 0), 0.5) + max(share - 0.9, 0) / 2
