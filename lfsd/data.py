@@ -237,7 +237,7 @@ def _drawn(
     return Draw(
         view,
         (torch.rand(size, generator=rng) < settings.flip).long(),
-        (place * timesteps).long().clamp(max=timesteps - 1),
+        timesteps_at(place, timesteps),
         torch.randn(shape, generator=rng),
         torch.rand(size, generator=rng) < settings.guidance_dropout,
         torch.randint(1 << 16, (size,), generator=rng),
@@ -261,6 +261,11 @@ def preferred(place: Tensor, settings: Settings) -> Tensor:
     early, late = 2 * place, 0.9 + 2 * (place - 0.95)
     middle = 0.4 + (place - 0.2) / 1.5
     return torch.where(place < 0.2, early, torch.where(place < 0.95, middle, late))
+
+
+def timesteps_at(share: Tensor, total: int) -> Tensor:
+    """Shares 0..1 of a schedule of `total` timesteps as timesteps."""
+    return (share * total).long().clamp(max=total - 1)
 
 
 def chance_below(share: float, settings: Settings) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 from lfsd.attention import ContextWeights
 from lfsd.base import BaseModel
 from lfsd.context import ConceptContext, context_weights
-from lfsd.data import Draw, PhotoLatents, chance_below, preferred
+from lfsd.data import Draw, PhotoLatents, chance_below, preferred, timesteps_at
 from lfsd.randomness import seeded
 from lfsd.settings import Settings
 
@@ -100,8 +100,8 @@ class ShownContexts:
         return Draw(*(part[order] for part in draw)), Shown(photo, noise)
 
     def _timesteps(self, place: Tensor) -> Tensor:
-        total = self.base.num_train_timesteps
-        return (preferred(place, self.settings) * total).long().clamp(max=total - 1)
+        share = preferred(place, self.settings)
+        return timesteps_at(share, self.base.num_train_timesteps)
 
     def _others(self, view: Tensor, photo: int, moved: Tensor) -> Tensor:
         """The views, those of `photo` replaced by the same kind of view of the photo `moved`
