@@ -2,8 +2,8 @@
 
     python -m benchmarks.step --photos FOLDER [--base FOLDER] [--steps N] [--rounds N]
 
-Training: LoRA written the ordinary way with diffusers and peft, a batch of photos a step; ours
-without DFKD and with it (the pool's cost spread over the session's steps), both with the rows of
+Training: LoRA written the ordinary way with diffusers and peft, four photos a step; ours without
+DFKD and with it (the pool's cost spread over the session's steps), both with the rows of
 what is replayed as well; what is timed is a first session, where photos take those rows.
 Drawing: plain StableDiffusionPipeline, ours without contexts and with them, at batch 1 and 4.
 The best of several interleaved rounds.
@@ -32,6 +32,8 @@ from lfsd.settings import Settings
 from lfsd.tokens import insert_token
 
 PROMPT = "a photo of a cat"
+PHOTOS = 4
+"""Photos per step of plain LoRA, whatever lfsd's own batch is."""
 
 
 def plain_lora(folder: Path, layers: str, batch: int, steps: int) -> Callable[[], float]:
@@ -155,15 +157,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     folder = args.base or locate_base("pocket")
-    batch = Settings().batch
     chosen = fitted(Settings(), BaseModel.load(str(folder), device="cpu"))
     layers = layer_pattern(chosen.targets or ())
     ways = {
-        "LoRA, diffusers + peft": plain_lora(folder, layers, batch, args.steps),
+        "LoRA, diffusers + peft": plain_lora(folder, layers, PHOTOS, args.steps),
         "ours, no DFKD": our_training(folder, args.photos, args.steps, distill=False),
         "ours, DFKD": our_training(folder, args.photos, args.steps, distill=True),
     }
-    rows = f"{batch} photos a step, ours {batch + Settings().replay} rows and its pool's"
+    s = Settings()
+    rows = f"{PHOTOS} photos, ours {s.batch + s.replay} and {s.distill_batch} rows of its pool"
     table(f"seconds per training step, {rows}", ways, args.rounds)
     for n in (1, 4):
         table(

@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # the loop
     steps: int = 250
     """Optimiser steps."""
-    batch: int = 4
+    batch: int = 3
     """Photos per step, over all processes together; more in the first sessions, see `replay`."""
     grad_accumulation: int = 1
     """Batches per optimiser step."""
@@ -74,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     its words from what they were, while of earlier concepts what is lost stays lost."""
     distill_steps: int = 25
     """Steps of the DDPM trajectory (the paper's 25)."""
-    distill_batch: int = 1
+    distill_batch: int = 2
     """Pooled latents per step that ride in the student's forward, over all processes together."""
     distill_space: Literal["native", "noise"] = "native"
     """Compare predictions as the UNet makes them, or converted to noise. The same thing for epsilon

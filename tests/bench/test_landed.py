@@ -1,12 +1,16 @@
 """The pages say what the landed lines say."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from benchmarks.lifelong.journal import ABOUT
+from benchmarks.lifelong.methods import ABLATIONS, pick_methods, plain_name
 from benchmarks.lifelong.page import END, LANDED, PAGES, asked, filled, landed
-from benchmarks.lifelong.results import read_results
+from benchmarks.lifelong.results import OURS, read_results
 from lfsd.errors import UsageError
+from lfsd.settings import Settings
 
 PLACE = "ten / Methods / Concepts"
 BEGIN = f"<!-- table: {PLACE} -->\n"
@@ -45,3 +49,19 @@ def test_comments_that_are_not_whole_lose_nothing(page: str) -> None:
 def test_what_has_landed_is_whole() -> None:
     for protocol in LANDED.iterdir():
         assert all(run.whole for run in read_results(protocol).runs)
+
+
+def test_rows_of_lfsd_are_what_their_names_say() -> None:
+    """When a default changes, what was run before gets another name."""
+    lfsd = {OURS, *(method.name for method in ABLATIONS)}
+    for protocol in LANDED.iterdir():
+        for run in read_results(protocol).runs:
+            if plain_name(run.method) not in lfsd:
+                continue
+            about = json.loads((run.folder / ABOUT).read_text(encoding="utf-8"))
+            changes = pick_methods([run.method])[-1].changes
+            named = Settings().changed(
+                **{**about["protocol"]["settings"], **changes, "seed": run.seed}
+            )
+            found = named.to_dict() | about["settings"]
+            assert found == named.to_dict(), f"{protocol.name} {run.method} seed {run.seed}"

@@ -10,7 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.lifelong.methods import METHODS, PLAIN, POOLED, penalties, pick_methods, pools
+from benchmarks.lifelong.methods import (
+    COMPARED,
+    METHODS,
+    PLAIN,
+    POOLED,
+    penalties,
+    pick_methods,
+    pools,
+)
 from benchmarks.lifelong.methods.bounds import Joint, Separate
 from benchmarks.lifelong.methods.learner import Learner
 from benchmarks.lifelong.methods.orthogonal import Orthogonal
@@ -209,6 +217,11 @@ def test_joint_learns_every_row_from_every_photo(
     for session in sessions:
         insert_token(base, session.token, session.class_noun)
         assert not np.array_equal(token_rows(base, session.token)[0], learned[session.token])
+
+
+def test_others_have_four_photos_a_step_whatever_lfsd_has() -> None:
+    others = [method for method in COMPARED if method.name != "ours"]
+    assert {Settings(batch=7).changed(**method.changes).batch for method in others} == {4}
 
 
 def test_a_method_comes_after_the_one_it_takes_over() -> None:

@@ -28,6 +28,7 @@ class Method:
 
 
 PLAIN = {
+    "batch": 4,
     "icgen": "off",
     "distill": False,
     "replay": 0,
@@ -35,6 +36,7 @@ PLAIN = {
 }
 """LoRA as everybody trains it: no distillation, no contexts, nothing that holds it back."""
 POOLED = {
+    "batch": 4,
     "icgen": "off",
     "distill": True,
     "distill_space": "native",
@@ -47,7 +49,8 @@ POOLED = {
     "l2_sp": 0.0,
 }
 """Without contexts, with another pool than lfsd's, made once per session. Two of its entries ride
-in a step, where lfsd has one of its pool and four contexts (decision 32)."""
+in a step beside four photos, where lfsd has three photos, two of its pool and four contexts
+(decision 34)."""
 FIXED = {
     "teacher": "previous",
     "trajectory": "teacher",
@@ -56,6 +59,7 @@ FIXED = {
     "distill_weight": 1.0,
     "prompts": "plain",
     "timesteps": "uniform",
+    "batch": 4,
     "pool_class": True,
     "pool_earlier": True,
     "pool_generic": False,
@@ -94,7 +98,7 @@ ABLATIONS = (
     Method(
         "no-replay",
         "ours, distillation in the place of replay",
-        changes={"replay": 0, "distill_batch": 5},
+        changes={"replay": 0, "distill_batch": 6},
     ),
     Method("no-l2-sp", "ours, free to go anywhere", changes={"l2_sp": 0.0}),
     Method("teacher-base", "ours, taught by the untouched base", changes={"teacher": "base"}),
